@@ -1,0 +1,1 @@
+"""Geometry by one matrix a sample, light by one table a sample."""

@@ -1,0 +1,271 @@
+"""A recipe: everything that decides a training, as a TOML file that a user can read, copy and change.
+
+    recipe = load_recipe("digits")                                    # one of ours, by name
+    recipe = load_recipe("my.toml", {"optim.lr": "0.003"})            # a copy, with one value changed
+
+A recipe file may begin with `base = "keypoints"`: it then holds only what differs from that recipe.
+Unknown keys, wrong types and unknown names are errors that name the nearest known one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from viewfinder.errors import RecipeError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Augment", "Data", "Optim", "Predict", "Recipe", "Train", "load_recipe", "recipe_names"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Data(_Part):
+    """What the network is shown."""
+
+    size: int = Field(28, ge=8, le=2048)
+    """Side of the square that every image is fitted to, in pixels."""
+    channels: Literal[1, 3] = 1
+    """1: gray, 3: RGB."""
+    val: float = Field(0.1, ge=0, lt=1)
+    """Share of the samples that are kept for validation."""
+    similar: bool = False
+    """Keep near-duplicate images on one side of the split, as if they were one person."""
+    complete: bool = False
+    """Use only the samples whose points are all annotated."""
+
+
+class Augment(_Part):
+    """How training images vary. Every number is the far end of a uniform range around "unchanged"; 0 is off."""
+
+    rotate: float = Field(0, ge=0, le=180)
+    """Degrees."""
+    zoom: float = Field(0, ge=0, lt=1)
+    """0.1: from 1/1.1 to 1.1 times the size."""
+    shift: float = Field(0, ge=0, lt=1)
+    """Share of the image's side."""
+    shear: float = Field(0, ge=0, le=45)
+    """Degrees."""
+    mirror: float = Field(0, ge=0, le=1)
+    """Probability of left ↔ right; names that say left and right swap."""
+    brightness: float = Field(0, ge=0, le=1)
+    """Share of the full range that is added or taken away."""
+    contrast: float = Field(0, ge=0, lt=1)
+    """0.2: from 1/1.2 to 1.2 times the distance from the mean."""
+    gamma: float = Field(0, ge=0, lt=1)
+    """0.2: exponents from 1/1.2 to 1.2."""
+    channel_shift: float = Field(0, ge=0, le=1)
+    """As brightness, each channel by itself."""
+    noise: float = Field(0, ge=0, le=1)
+    """Standard deviation at most, as a share of the full range."""
+    blur: float = Field(0, ge=0, le=10)
+    """Standard deviation at most, in pixels."""
+    erase: float = Field(0, ge=0, le=1)
+    """Probability that a rectangle of 2 to 15 % of the area is filled with the image's mean."""
+    border: Literal["constant", "replicate", "reflect"] = "constant"
+    """What appears where the image was moved away: black, the edge's colour, or the mirror image."""
+
+
+class Optim(_Part):
+    """How weights change."""
+
+    name: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    """The optimiser."""
+    lr: float = Field(0.003, gt=0)
+    """The learning rate; the highest one where the schedule moves it."""
+    weight_decay: float = Field(0, ge=0)
+    """Decoupled decay for adamw; not applied to biases and normalisation."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """For sgd; also adam's and adamw's first beta."""
+    rho: float = Field(0.99, ge=0, lt=1)
+    """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta."""
+    schedule: Literal["constant", "onecycle", "cosine", "plateau"] = "onecycle"
+    """How the learning rate moves over the run."""
+    warmup: float = Field(0.15, ge=0, lt=1)
+    """onecycle and cosine: share of the steps in which the rate rises from near zero."""
+    factor: float = Field(0.5, gt=0, lt=1)
+    """plateau: what the rate is multiplied by."""
+    patience: int = Field(3, ge=1)
+    """plateau: validations without a better one before the rate falls."""
+    min_lr: float = Field(1e-5, ge=0)
+    """plateau: the rate does not fall below this."""
+    clip: float = Field(0, ge=0)
+    """Longest gradient vector; 0: not clipped."""
+
+
+class Train(_Part):
+    """How long, and with what."""
+
+    batch: int = Field(128, ge=1)
+    """Samples a step."""
+    epochs: float = Field(10, gt=0)
+    """Passes over the training samples."""
+    minutes: float | None = Field(None, gt=0)
+    """Time for the whole training instead of epochs; the number of steps is fixed after the first ones."""
+    validations: int | None = Field(None, ge=1)
+    """How often the model is validated over the run; None: after every epoch."""
+    until: str | None = None
+    """Stop as soon as this holds: "rmse<=1.7", "accuracy>=0.995", "train_loss<=7"."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better one."""
+    metric: str | None = None
+    """What decides which checkpoint is best; None: the task's first metric."""
+    average: float = Field(0, ge=0, lt=1)
+    """Decay a step of the averaged weights that are validated and shipped; 0: no averaging."""
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    """classify: share of the target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """classify: balanced counts rare classes more, so that all weigh the same."""
+    loss: str | None = None
+    """The task's loss by name; None: its usual one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 on CUDA, float32 elsewhere."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; None: as many as there are cores."""
+    seed: int = Field(42, ge=0)
+    """Decides weights, order, augmentation, dropout and split."""
+
+
+class Predict(_Part):
+    """What is done at prediction; it is part of the exported model."""
+
+    mirror: bool = False
+    """Average with the answer for the mirrored image."""
+    shifts: int = Field(0, ge=0, le=4)
+    """Average with the answers for copies moved by so many pixels to the four sides."""
+
+
+class Recipe(_Part):
+    """All that decides a training."""
+
+    name: str
+    """What it is called."""
+    about: str = ""
+    """One line for `viewfinder recipes`."""
+    task: str
+    """classify or keypoints."""
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": "convnet"})
+    """`name` of a network in models/, and its options."""
+    optim: Optim = Optim()
+    train: Train = Train()
+    predict: Predict = Predict()
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with viewfinder, ours first."""
+    files = (resources.files("viewfinder") / "recipes").iterdir()
+    names = [Path(file.name).stem for file in files if file.name.endswith(".toml")]
+    return sorted(names, key=lambda name: (name.startswith("seed-"), name))
+
+
+def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return a recipe.
+
+    Args:
+        name: the name of one of ours, the path of a TOML file, or a recipe.
+        changes: by dotted key ("optim.lr"), values or the text of values as in TOML.
+
+    Raises:
+        RecipeError: the name, a key or a value is not known or not valid.
+    """
+    if isinstance(name, Recipe):
+        values, where = name.model_dump(), name.name
+    else:
+        values, where = _read(name), str(name)
+    for key, value in (changes or {}).items():
+        _set(values, key, value)
+    return _validated(values, where)
+
+
+def _read(name: str | Path) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = Path(str(resources.files("viewfinder") / "recipes" / f"{name}.toml"))
+        if not path.is_file():
+            raise RecipeError(f"unknown recipe {str(name)!r}", hint=nearest(str(name), recipe_names()))
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError("no such recipe file", where=path, hint="see `viewfinder recipes`") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"cannot be read as TOML: {error}", where=path) from None
+    base = values.pop("base", None)
+    values.setdefault("name", path.stem)
+    if base is None:
+        return values
+    if str(base).endswith(".toml"):
+        raise RecipeError("base must be the name of a recipe of ours", where=path, hint="see `viewfinder recipes`")
+    return _merged(_read(str(base)), values)
+
+
+def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(both.get(key), dict)
+        both[key] = _merged(both[key], value) if nested else value
+    return both
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    part = values
+    for parent in parents:
+        part = part.setdefault(parent, {})
+        if not isinstance(part, dict):
+            raise RecipeError(f"unknown key {key!r}", hint=f"{parent!r} is a value, not a part of the recipe")
+    part[last] = _parsed(value) if isinstance(value, str) else value
+
+
+def _parsed(text: str) -> Any:
+    """Read a value as TOML would; what is not TOML is a plain word. "none" stands for no value."""
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _validated(values: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _recipe_error(first["type"], [str(part) for part in first["loc"]], first["msg"], where) from None
+
+
+def _recipe_error(kind: str, path: list[str], message: str, where: str) -> RecipeError:
+    key = ".".join(path)
+    if kind == "extra_forbidden":
+        return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(path[-1], _keys(path[:-1])))
+    return RecipeError(f"{key}: {message[:1].lower()}{message[1:]}", where=where)
+
+
+def _keys(path: list[str]) -> list[str]:
+    part: type[BaseModel] = Recipe
+    for name in path:
+        part = next(kind for kind in _types(part.model_fields[name].annotation) if issubclass(kind, BaseModel))
+    return list(part.model_fields)
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain JSON values; `Recipe.model_validate` reads them back."""
+    return dict(json.loads(recipe.model_dump_json()))

@@ -1,0 +1,1 @@
+"""One ONNX file that describes and proves itself."""

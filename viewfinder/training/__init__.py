@@ -1,0 +1,1 @@
+"""The loop, what it minimises with, what it writes down."""
