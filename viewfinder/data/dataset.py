@@ -99,6 +99,7 @@ class Dataset:
         part: "train" or "test": which part of the source it is.
         groups: (N,) int64, samples with the same number must stay on one side of a split; None: each its own.
         splits: (N,) str, "train", "val" or "test" where the source is laid out so; None otherwise.
+        rows: (N,) int64, which rows of what was read these are; None: all of them, in order.
         ids: (N,) the source's own ids (Kaggle's ImageId, a file's name); None: the row numbers.
     """
 
@@ -112,11 +113,18 @@ class Dataset:
     groups: NDArray[np.int64] | None = None
     splits: NDArray[np.str_] | None = None
     ids: NDArray[Any] | None = None
+    rows: NDArray[np.int64] | None = None
     notes: tuple[Any, ...] = field(default=(), repr=False)
     """Findings that the reader made while reading (data/check.py shows them with its own)."""
 
     def __post_init__(self) -> None:
-        columns = {"targets": self.targets, "groups": self.groups, "splits": self.splits, "ids": self.ids}
+        columns = {
+            "targets": self.targets,
+            "groups": self.groups,
+            "splits": self.splits,
+            "ids": self.ids,
+            "rows": self.rows,
+        }
         for name, column in columns.items():
             if column is not None and len(column) != len(self.images):
                 raise ValueError(f"expected {name} of {len(self.images)} rows, got {len(column)}")
@@ -134,6 +142,7 @@ class Dataset:
             groups=None if self.groups is None else self.groups[index],
             splits=None if self.splits is None else self.splits[index],
             ids=None if self.ids is None else self.ids[index],
+            rows=self.source_rows()[index],
         )
 
     def split(self, val: float = 0.1, seed: int = 42) -> tuple[Dataset, Dataset]:
@@ -157,6 +166,10 @@ class Dataset:
         if self.targets is None:
             raise DataError("has no targets", where=self.source, hint="use the part that has them to train or evaluate")
         return self.targets
+
+    def source_rows(self) -> NDArray[np.int64]:
+        """Return (N,) which rows of what was read these are: a run remembers its split by them."""
+        return np.arange(len(self), dtype=np.int64) if self.rows is None else self.rows
 
     @property
     def name(self) -> str:

@@ -48,6 +48,10 @@ class Targets(Protocol):
         """Return the target of one sample, in the form that a prediction has."""
         ...
 
+    def complete(self) -> NDArray[np.bool_]:
+        """Return (N,) whether all of a sample's target is known."""
+        ...
+
     def array(self) -> NDArray[Any]:
         """Return the numbers as one array; a loss and a fingerprint start from it."""
         ...
@@ -77,6 +81,9 @@ class Labels:
 
     def one(self, row: int, names: Sequence[str]) -> Label:
         return Label(names[self.ids[row]], tuple(names))
+
+    def complete(self) -> NDArray[np.bool_]:
+        return np.ones(len(self), dtype=bool)
 
     def array(self) -> Integers:
         return self.ids
@@ -108,6 +115,9 @@ class PointSets:
 
     def one(self, row: int, names: Sequence[str]) -> Points:
         return Points(self.xy[row], tuple(names))
+
+    def complete(self) -> NDArray[np.bool_]:
+        return np.asarray(np.isfinite(self.xy).all(axis=(1, 2)))
 
     def array(self) -> Floats:
         return self.xy
