@@ -41,6 +41,14 @@ class Answer(Protocol):
         """Return the answer as plain JSON values."""
         ...
 
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Return the answer as rows of a table: one, or one for each thing found."""
+        ...
+
+    def scaled(self, factor: float) -> Answer:
+        """Return the answer for the same image, enlarged by `factor`."""
+        ...
+
     def draw(self, image: NDArray[np.uint8], truth: Any = None) -> NDArray[np.uint8]:
         """Return a copy of an RGB image (H, W, 3) with the answer, and the truth if given, drawn on it."""
         ...
@@ -68,6 +76,12 @@ class Label:
     def as_dict(self) -> dict[str, Any]:
         scores = {} if self.scores is None else {"scores": dict(zip(self.names, self.scores.tolist(), strict=True))}
         return {"label": self.label, "score": self.score, **scores}
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        return [{"label": self.label, "score": self.score, **self.as_dict().get("scores", {})}]
+
+    def scaled(self, factor: float) -> Label:
+        return self
 
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
@@ -97,6 +111,13 @@ class Points:
         known = [bool(there) for there in np.isfinite(self.xy).all(axis=1)]
         pairs = zip(self.names, self.xy.tolist(), known, strict=True)
         return {"points": {name: xy if there else None for name, xy, there in pairs}}
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        values = [value if np.isfinite(value) else None for value in self.xy.ravel().tolist()]
+        return [dict(zip((f"{name}_{axis}" for name in self.names for axis in "xy"), values, strict=True))]
+
+    def scaled(self, factor: float) -> Points:
+        return Points(self.xy * np.float32(factor), self.names)
 
     def draw(self, image: NDArray[np.uint8], truth: Points | None = None) -> NDArray[np.uint8]:
         picture = image.copy()
