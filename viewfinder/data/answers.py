@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 __all__ = ["ANSWERS", "Answer", "Label", "Points"]
 
-TRUE_COLOUR, PREDICTED_COLOUR = (46, 204, 113), (231, 76, 60)  # RGB: green is the truth, red the prediction
+TRUE_COLOUR, PREDICTED_COLOUR = (86, 180, 233), (230, 120, 0)
+"""RGB: blue is the truth, orange the prediction, which colour-blind people can tell apart."""
+_EDGE = (24, 24, 24)
+_SHIFT = 4
 
 
 class Answer(Protocol):
@@ -49,8 +52,15 @@ class Answer(Protocol):
         """Return the answer for the same image, enlarged by `factor`."""
         ...
 
+    def text(self) -> str:
+        """Return what is said in words, "seven 98 %"; empty where a picture says it better."""
+        ...
+
     def draw(self, image: NDArray[np.uint8], truth: Any = None) -> NDArray[np.uint8]:
-        """Return a copy of an RGB image (H, W, 3) with the answer, and the truth if given, drawn on it."""
+        """Return a copy of an RGB image (H, W, 3) with the answer, and the truth if given, drawn on it.
+
+        Words, if any, stand in a strip that is added below the image.
+        """
         ...
 
 
@@ -82,6 +92,9 @@ class Label:
 
     def scaled(self, factor: float) -> Label:
         return self
+
+    def text(self) -> str:
+        return self.label if self.scores is None else f"{self.label} {100 * self.score:.0f} %"
 
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
@@ -119,22 +132,46 @@ class Points:
     def scaled(self, factor: float) -> Points:
         return Points(self.xy * np.float32(factor), self.names)
 
+    def text(self) -> str:
+        return ""
+
     def draw(self, image: NDArray[np.uint8], truth: Points | None = None) -> NDArray[np.uint8]:
         picture = image.copy()
         if truth is not None:
-            _dots(picture, truth.xy, TRUE_COLOUR)
-        _dots(picture, self.xy, PREDICTED_COLOUR if truth is not None else TRUE_COLOUR)
+            for there, here in zip(truth.xy, self.xy, strict=True):
+                _line(picture, there, here)
+            _dots(picture, truth.xy, TRUE_COLOUR, hollow=True)
+        _dots(picture, self.xy, PREDICTED_COLOUR)
         return picture
 
 
 ANSWERS: dict[str, type[Label] | type[Points]] = {answer.kind: answer for answer in (Label, Points)}
 
 
-def _dots(picture: NDArray[np.uint8], xy: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
+def _dots(
+    picture: NDArray[np.uint8], xy: NDArray[np.float32], colour: tuple[int, int, int], hollow: bool = False
+) -> None:
+    """Draw dots, or rings where hollow: told apart in black and white; a dark edge shows on light skin."""
     radius = max(1, round(min(picture.shape[:2]) / 90))
-    for x, y in xy[np.isfinite(xy).all(axis=1)]:
-        centre = (int(np.floor(x)), int(np.floor(y)))
-        cv2.circle(picture, centre, radius, colour, -1, cv2.LINE_AA)
+    if hollow:
+        radius, width = round(1.8 * radius), max(1, radius // 2)
+        strokes = [(_EDGE, width + 2), (colour, width)] if radius > 3 else [(colour, 1)]
+    else:
+        strokes = [(_EDGE, radius), (colour, -1)] if radius > 1 else [(colour, -1)]
+    for point in xy[np.isfinite(xy).all(axis=1)]:
+        for stroke, width in strokes:
+            cv2.circle(picture, _fixed(point), radius << _SHIFT, stroke, width, cv2.LINE_AA, _SHIFT)
+
+
+def _line(picture: NDArray[np.uint8], start: NDArray[np.float32], end: NDArray[np.float32]) -> None:
+    if np.isfinite([start, end]).all():
+        cv2.line(picture, _fixed(start), _fixed(end), PREDICTED_COLOUR, 1, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
+    """Return a place as OpenCV draws it: pixel centres are whole there, in units of 1/16 px here."""
+    x, y = np.rint((point - 0.5) * (1 << _SHIFT)).astype(int).clip(-(1 << 18), 1 << 18).tolist()
+    return x, y
 
 
 def _captioned(image: NDArray[np.uint8], text: str, colour: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -161,6 +161,21 @@ class Dataset:
 
         return check(self, *others)
 
+    def named(self, names: Sequence[str]) -> Dataset:
+        """Return the same samples with targets that speak of `names`, those of a model.
+
+        Classes and keypoints are matched by name, never by number; a dataset may know fewer than the model.
+
+        Raises:
+            DataError: it has a name that the model does not know.
+        """
+        unknown = [name for name in self.names if name not in names]
+        if unknown:
+            hint = "use data with the model's names: " + ", ".join(names)
+            raise DataError(f"has {unknown[0]!r}, which the model was not trained on", where=self.source, hint=hint)
+        targets = None if self.targets is None else self.targets.renamed(self.names, names)
+        return replace(self, names=tuple(names), targets=targets)
+
     def labelled(self) -> Targets:
         """Return the targets. Raises DataError where there are none."""
         if self.targets is None:

@@ -44,6 +44,10 @@ class Targets(Protocol):
         """
         ...
 
+    def renamed(self, names: Sequence[str], new: Sequence[str]) -> Targets:
+        """Return the same targets for a dataset whose names are `new` instead of `names`, all of which are in `new`."""
+        ...
+
     def one(self, row: int, names: Sequence[str]) -> Answer:
         """Return the target of one sample, in the form that a prediction has."""
         ...
@@ -79,6 +83,9 @@ class Labels:
     def moved(self, matrices: NDArray[Any], mirrored: NDArray[np.bool_], names: Sequence[str]) -> Labels:
         return self
 
+    def renamed(self, names: Sequence[str], new: Sequence[str]) -> Labels:
+        return Labels(np.array([new.index(name) for name in names], dtype=np.int64)[self.ids])
+
     def one(self, row: int, names: Sequence[str]) -> Label:
         return Label(names[self.ids[row]], tuple(names))
 
@@ -112,6 +119,11 @@ class PointSets:
         xy = move_points(self.xy, matrices)
         swapped = xy[:, flip_order(names)]
         return PointSets(np.where(mirrored[:, None, None], swapped, xy).astype(np.float32))
+
+    def renamed(self, names: Sequence[str], new: Sequence[str]) -> PointSets:
+        xy = np.full((len(self.xy), len(new), 2), np.nan, dtype=np.float32)
+        xy[:, [new.index(name) for name in names]] = self.xy
+        return PointSets(xy)
 
     def one(self, row: int, names: Sequence[str]) -> Points:
         return Points(self.xy[row], tuple(names))

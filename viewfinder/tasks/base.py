@@ -29,6 +29,15 @@ class Metric:
     name: str
     higher_is_better: bool
     unit: str = ""
+    """"%": the value is a share from 0 to 1 that people see in percent; otherwise what stands behind the number."""
+    about: str = ""
+    """What the number says, one plain sentence for people."""
+
+    def text(self, value: float) -> str:
+        """Return the value as people read it: "99.52 %", "1.573 px", "unknown" for NaN."""
+        if np.isnan(value):
+            return "unknown"
+        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g} {self.unit}".strip()
 
     def better(self, new: float, old: float) -> bool:
         """Whether `new` is strictly better than `old`; anything is better than NaN."""
@@ -41,6 +50,8 @@ class Task(Protocol):
     name: str
     metrics: tuple[Metric, ...]
     """The first decides which checkpoint is best, unless the recipe names another."""
+    error: Metric
+    """What `errors` measures, for the words under the worst images."""
     answer: type[Answer]
     """The form of its answers; its `kind` is written into the model file."""
     output_names: tuple[str, ...]
