@@ -1,0 +1,203 @@
+"""What light, camera and chance do to pixel values; nothing moves.
+
+    images = light_numpy(images, recipe.augment, rng)
+
+In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one
+table of 256 values a sample and channel), blur, noise, erasing. What is 0 costs nothing. Both backends
+draw the same strengths from the same generator, so they give the same picture up to rounding; only the
+grains of the noise differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from viewfinder.config import Augment
+
+__all__ = ["light_numpy", "light_torch"]
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_GRAINS = 4
+"""Noise is cut out of one table this many images long at random places: drawing it is the dear part."""
+_ERASED_AREA = (0.02, 0.15)
+_ERASED_ASPECT = 2.0
+
+
+@dataclass(frozen=True)
+class _Strengths:
+    """What happens to each of N samples.
+
+    Args:
+        contrast, gamma: (N,) factors and exponents.
+        brightness: (N, C) what is added, as a share of the full range.
+        blur: (N,) standard deviations in pixels.
+        noise: (N,) standard deviations in gray levels.
+        erased: (N, 4) int64 left, top, right, bottom; all 0 where nothing is erased.
+    """
+
+    contrast: Floats
+    gamma: Floats
+    brightness: Floats
+    blur: Floats
+    noise: Floats
+    erased: NDArray[np.int64]
+
+
+def light_numpy(images: Pixels, spec: Augment, rng: np.random.Generator) -> Pixels:
+    """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are."""
+    strengths = _draw(spec, images.shape, rng)
+    mean = _means(images) if spec.contrast or spec.erase else None
+    if _tabled(spec):
+        images = _look_up(images, _tables(strengths, mean))
+    if spec.blur:
+        images = _blurred(images, strengths.blur, _radius(spec.blur, images.shape))
+    if spec.noise:
+        images = _noisy(images, strengths.noise, rng)
+    if spec.erase and mean is not None:
+        images = _erased(images, strengths.erased, mean)
+    return images
+
+
+def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator) -> Tensor:
+    """Return images (N, H, W, C) uint8 in other light, on their own device; as `light_numpy`."""
+    strengths = _draw(spec, tuple(images.shape), rng)
+    mean = images.float().mean(dim=(1, 2)) if spec.contrast or spec.erase else None
+    if _tabled(spec):
+        tables = _tables(strengths, None if mean is None else mean.cpu().numpy())
+        images = _look_up_torch(images, torch.from_numpy(tables).to(images.device))
+    if spec.blur:
+        images = _blurred_torch(images, strengths.blur, _radius(spec.blur, tuple(images.shape)))
+    if spec.noise:
+        images = _noisy_torch(images, strengths.noise, int(rng.integers(2**63)))
+    if spec.erase and mean is not None:
+        images = _erased_torch(images, strengths.erased, mean)
+    return images
+
+
+def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> _Strengths:
+    count, height, width, channels = shape
+    uniform = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
+    shifts = rng.uniform(-1, 1, (count, channels)).astype(np.float32)
+    positive = rng.random((count, 2), dtype=np.float32)
+    return _Strengths(
+        contrast=(1 + spec.contrast) ** uniform[:, 0],
+        gamma=(1 + spec.gamma) ** uniform[:, 1],
+        brightness=spec.brightness * uniform[:, 2:] + spec.channel_shift * shifts,
+        blur=spec.blur * positive[:, 0],
+        noise=255 * spec.noise * positive[:, 1],
+        erased=_rectangles(spec.erase, count, height, width, rng),
+    )
+
+
+def _rectangles(share: float, count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    chosen, at_x, at_y, size, aspect = rng.random((5, count))
+    area = _ERASED_AREA[0] + (_ERASED_AREA[1] - _ERASED_AREA[0]) * size
+    ratio = _ERASED_ASPECT ** (2 * aspect - 1)
+    wide = np.rint(width * np.sqrt(area * ratio)).astype(np.int64)
+    high = np.rint(height * np.sqrt(area / ratio)).astype(np.int64)
+    left, top = (at_x * (width - wide + 1)).astype(np.int64), (at_y * (height - high + 1)).astype(np.int64)
+    rectangles: NDArray[np.int64] = np.stack([left, top, left + wide, top + high], axis=1)
+    rectangles[chosen >= share] = 0
+    return rectangles
+
+
+def _means(images: Pixels) -> Floats:
+    channels = images.shape[3]
+    return np.array([cv2.mean(image)[:channels] for image in images], dtype=np.float32)
+
+
+def _tabled(spec: Augment) -> bool:
+    return any((spec.contrast, spec.brightness, spec.channel_shift, spec.gamma))
+
+
+def _tables(strengths: _Strengths, mean: Floats | None) -> Pixels:
+    """Return (N, C, 256): what each gray level becomes."""
+    middle = np.zeros((len(strengths.contrast), 1), np.float32) if mean is None else mean.mean(axis=1, keepdims=True)
+    middle = (middle / 255)[:, :, None]
+    levels = np.linspace(0, 1, 256, dtype=np.float32)
+    light = (levels - middle) * strengths.contrast[:, None, None] + middle + strengths.brightness[:, :, None]
+    return np.rint(255 * light.clip(0, 1) ** strengths.gamma[:, None, None]).astype(np.uint8)
+
+
+def _look_up(images: Pixels, tables: Pixels) -> Pixels:
+    changed = np.empty_like(images)
+    by_channel = np.ascontiguousarray(tables.transpose(0, 2, 1))[:, None]
+    for image, table, result in zip(images, by_channel, changed, strict=True):
+        cv2.LUT(image, table, result)
+    return changed
+
+
+def _look_up_torch(images: Tensor, tables: Tensor) -> Tensor:
+    count, height, width, channels = images.shape
+    planes = images.reshape(count, height * width, channels).transpose(1, 2)
+    return tables.gather(2, planes.long()).transpose(1, 2).reshape(images.shape)
+
+
+def _radius(blur: float, shape: tuple[int, ...]) -> int:
+    return max(1, min(int(np.ceil(3 * blur)), min(shape[1:3]) - 1))
+
+
+def _blurred(images: Pixels, sigmas: Floats, radius: int) -> Pixels:
+    changed = np.empty_like(images)
+    size = (2 * radius + 1, 2 * radius + 1)
+    for image, sigma, result in zip(images, sigmas.clip(0.05).tolist(), changed, strict=True):
+        cv2.GaussianBlur(image, size, sigma, result, sigma)
+    return changed
+
+
+def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
+    count, height, width, channels = images.shape
+    steps = np.arange(-radius, radius + 1, dtype=np.float32)
+    weights = np.exp(-0.5 * (steps / sigmas.clip(0.05)[:, None]) ** 2)
+    weights = (weights / weights.sum(axis=1, keepdims=True)).repeat(channels, axis=0)
+    kernels = torch.from_numpy(weights).to(images.device)
+    planes = images.permute(0, 3, 1, 2).float().reshape(1, count * channels, height, width)
+    planes = F.pad(planes, (radius, radius, radius, radius), mode="reflect")
+    planes = F.conv2d(planes, kernels[:, None, None, :], groups=count * channels)
+    planes = F.conv2d(planes, kernels[:, None, :, None], groups=count * channels)
+    return _as_pixels(planes.reshape(count, channels, height, width).permute(0, 2, 3, 1))
+
+
+def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator) -> Pixels:
+    count, size = len(images), images[0].size
+    grains = rng.standard_normal(_GRAINS * size, dtype=np.float32)
+    starts = rng.integers(0, (_GRAINS - 1) * size, count)
+    changed = np.empty_like(images)
+    for image, start, sigma, result in zip(images, starts.tolist(), sigmas, changed, strict=True):
+        noise = (grains[start : start + size] * sigma).reshape(image.shape)
+        cv2.add(image, noise, result, None, cv2.CV_8U)
+    return changed
+
+
+def _noisy_torch(images: Tensor, sigmas: Floats, seed: int) -> Tensor:
+    generator = torch.Generator(images.device).manual_seed(seed)
+    noise = torch.randn(images.shape, device=images.device, generator=generator)
+    return _as_pixels(images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None])
+
+
+def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats) -> Pixels:
+    changed, fill = images.copy(), np.rint(mean).astype(np.uint8)
+    for row in np.flatnonzero(rectangles[:, 2]):
+        left, top, right, bottom = rectangles[row]
+        changed[row, top:bottom, left:right] = fill[row]
+    return changed
+
+
+def _erased_torch(images: Tensor, rectangles: NDArray[np.int64], mean: Tensor) -> Tensor:
+    left, top, right, bottom = torch.from_numpy(rectangles).to(images.device).T[:, :, None]
+    x, y = (torch.arange(side, device=images.device) for side in (images.shape[2], images.shape[1]))
+    inside = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]
+    return torch.where(inside[..., None], _as_pixels(mean)[:, None, None, :], images)
+
+
+def _as_pixels(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)
