@@ -88,7 +88,8 @@ class Label:
         return {"label": self.label, "score": self.score, **scores}
 
     def as_rows(self) -> list[dict[str, Any]]:
-        return [{"label": self.label, "score": self.score, **self.as_dict().get("scores", {})}]
+        scores = self.as_dict().get("scores", {})
+        return [{"label": self.label, "score": self.score, **{f"score_{name}": scores[name] for name in scores}}]
 
     def scaled(self, factor: float) -> Label:
         return self
