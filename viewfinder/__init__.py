@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from viewfinder.errors import ViewfinderError as ViewfinderError
     from viewfinder.training.run import Run as Run
     from viewfinder.training.run import open_run as open_run
-    from viewfinder.training.run import resume as resume
-    from viewfinder.training.run import train as train
+    from viewfinder.training.start import resume as resume
+    from viewfinder.training.start import train as train
 
 __version__ = "0.1.0"
 
@@ -40,8 +40,8 @@ _WHERE = {
     "load_recipe": "viewfinder.config",
     "open_run": "viewfinder.training.run",
     "read": "viewfinder.data.reading",
-    "resume": "viewfinder.training.run",
-    "train": "viewfinder.training.run",
+    "resume": "viewfinder.training.start",
+    "train": "viewfinder.training.start",
 }
 
 __all__ = [  # noqa: PLE0604 (filled from the table)

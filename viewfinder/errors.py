@@ -80,7 +80,11 @@ class ExportError(CheckError):
 
 
 class NonFiniteError(CheckError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite: at `step`, with the batch made of `rows` (where each comes from)."""
+
+    def __init__(self, what: str, *, where: object = "", hint: str = "", step: int = 0, rows: list[str]) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.step, self.rows = step, rows
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

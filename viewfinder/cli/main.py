@@ -1,0 +1,79 @@
+"""The command line: `viewfinder VERB …`. Every verb is a module of this folder with a function of its name."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from viewfinder import __version__
+from viewfinder.errors import ViewfinderError
+
+__all__ = ["app", "main"]
+
+VERBS = (
+    "check",
+    "show",
+    "recipes",
+    "summary",
+    "train",
+    "evaluate",
+    "submit",
+    "export",
+    "predict",
+    "cache",
+    "demo",
+)
+
+app = typer.Typer(
+    help="From a camera, a folder of photos or a Kaggle download to a small vision model that proves itself.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _verb in VERBS:
+    app.command(_verb)(getattr(import_module(f"viewfinder.cli.{_verb}"), _verb))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"viewfinder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """From a camera, a folder of photos or a Kaggle download to a small vision model that proves itself."""
+
+
+def main() -> None:
+    """Run the command line; what a user did wrong becomes one line and an exit code."""
+    try:
+        app()
+    except ViewfinderError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(_one_line(error), 2)
+
+
+def _one_line(error: OSError) -> str:
+    hint = {
+        errno.ENOSPC: "; free some space, then go on",
+        errno.EACCES: "; choose a place that you may write to",
+        errno.EROFS: "; choose a place that you may write to",
+    }.get(error.errno or 0, "")
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    return f"{error.filename}: {what}{hint}" if error.filename else f"{what}{hint}"
+
+
+def _fail(line: str, code: int) -> None:
+    typer.echo(f"viewfinder: {line}", err=True)
+    sys.exit(code)

@@ -1,0 +1,99 @@
+"""The progress of a training on a terminal: a reader of its events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from viewfinder.training.events import Event, Reader, require_tensorboard, tensorboard
+
+if TYPE_CHECKING:
+    from viewfinder.training.run import Run
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Shows loss, metric, images a second, time gone and time left; a line a validation where nobody looks."""
+
+    def __init__(self, with_tensorboard: bool = False) -> None:
+        if with_tensorboard:
+            require_tensorboard()
+        self.console = Console(stderr=True)
+        self.folder: Path | None = None
+        self.best = ""
+        self._with_tensorboard = with_tensorboard
+        self._tensorboard: Reader | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[told]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._begun = (0, 0.0)
+
+    def __enter__(self) -> Watch:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def see(self, event: Event) -> None:
+        """Show an event."""
+        if event["event"] in ("start", "resume"):
+            self._begin(event)
+        if self._tensorboard:
+            self._tensorboard(event)
+        if self._task is None:
+            return
+        self._bar.update(self._task, completed=event["step"])
+        if event["event"] == "train":
+            self._bar.update(self._task, told=self._told(event))
+        elif event["event"] == "validation":
+            self._validated(event)
+
+    def tell_end(self, run: Run) -> None:
+        """Say what came out."""
+        last = run.events()[-1]
+        metric = run.recipe.train.metric or run.task.metrics[0].name
+        best = f", best {metric} {last['best']:.5g} at step {last['best_step']}" if last["best"] is not None else ""
+        self.console.print(f"trained {last['step']} steps in {_clock(last['seconds'])}{best}")
+
+    def _begin(self, event: Event) -> None:
+        self.folder = Path(event["folder"])
+        if self._with_tensorboard:
+            self._tensorboard = tensorboard(self.folder / "tensorboard")
+        self._begun = (event["step"], event["seconds"])
+        self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
+        verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} of"
+        self.console.print(f"{verb} {event['rows']} samples, {event['total']} steps in all, into {self.folder}")
+
+    def _validated(self, event: Event) -> None:
+        metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])
+        loss = f"loss {event['train_loss']['total']:.4g}"
+        against = f" / {event['loss']['total']:.4g}" if event["loss"] else ""
+        self.best = metrics.split("  ")[0]
+        gone = _clock(event["seconds"])
+        self.console.print(f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False)
+
+    def _told(self, event: Event) -> str:
+        step, seconds = self._begun
+        pace = (event["seconds"] - seconds) / max(1, event["step"] - step)
+        total = self._bar.tasks[0].total or 0
+        left = _clock(pace * (total - event["step"]))
+        speed = f"{event['images_per_second']:,.0f} images/s"
+        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {_clock(event['seconds'])} gone, {left} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

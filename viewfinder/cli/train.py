@@ -1,0 +1,74 @@
+"""`viewfinder train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viewfinder.errors import InputError
+
+
+def train(
+    source: Annotated[Path | None, typer.Argument(help="What to train on: a download, a folder, a csv.")] = None,
+    recipe: Annotated[str, typer.Option(help="The name of a recipe, or the path of a TOML file.")] = "digits",
+    minutes: Annotated[float | None, typer.Option(help="Time for the whole training.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training samples.")] = None,
+    until: Annotated[str | None, typer.Option(help='Stop as soon as this holds, such as "rmse<=1.7".')] = None,
+    metric: Annotated[str | None, typer.Option(help="What decides which checkpoint is best.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value of the recipe, such as optim.lr=0.003.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
+    data: Annotated[Path | None, typer.Option(help="With --resume: where the data is now.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,
+    export: Annotated[bool, typer.Option(help="Write the model file into the run folder at the end.")] = True,
+) -> None:
+    """Train a model; Ctrl-C saves, --resume goes on.
+
+    Example:
+
+        viewfinder train digit-recognizer.zip --recipe digits --minutes 5 --out runs/digits
+    """
+    if (source is None) == (resume is None):
+        raise InputError(
+            "nothing to train on" if source is None else "a run is resumed on its own data",
+            hint="give either a source or --resume RUN",
+        )
+    from viewfinder.cli.progress import Watch
+    from viewfinder.config import load_recipe
+    from viewfinder.data.reading import read
+    from viewfinder.training import start
+
+    changes = _pairs(change or []) | ({"train.metric": metric} if metric else {})
+    watch = Watch(tensorboard)
+    try:
+        with watch:
+            if resume is not None:
+                run = start.resume(resume, data=data, on_event=watch.see)
+            else:
+                assert source is not None
+                wanted = load_recipe(recipe, changes)
+                given = {"minutes": minutes, "epochs": epochs, "until": until, "out": out, "device": device}
+                run = start.train(read(source), recipe=wanted, on_event=watch.see, **given)
+    except KeyboardInterrupt as stopped:
+        go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
+        typer.echo(f"\nviewfinder: stopped, {stopped or 'not saved'}; {go_on}", err=True)
+        raise typer.Exit(130) from None
+    watch.tell_end(run)
+    if export:
+        typer.echo(f"model file: {run.export(run.folder / 'model.onnx')}")
+    typer.echo(f"next: viewfinder evaluate {run.folder}")
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"cannot read {text!r}", where="--set", hint="write it like optim.lr=0.003")
+        pairs[key.strip()] = value.strip()
+    return pairs

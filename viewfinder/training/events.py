@@ -1,0 +1,79 @@
+"""What a training says while it runs: plain dictionaries, read by whoever wants to.
+
+Every event has "event", "step", "epoch" and "seconds" (training time so far). The kinds:
+
+    start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by
+    train        since the last one: "loss" by parts, "lr", "images_per_second"
+    validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
+    checkpoint   "name" and "file"
+    resume       a later process went on from here; "total"
+    end          "reason": "steps", "until", "patience" or "interrupted"
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from viewfinder.errors import InputError
+
+__all__ = ["Event", "Reader", "append_to", "read_events", "require_tensorboard", "tensorboard", "trim"]
+
+Event = dict[str, Any]
+Reader = Callable[[Event], None]
+
+
+def append_to(path: Path) -> Reader:
+    """Return a reader that appends each event to a JSON-lines file, a line at a time."""
+
+    def write(event: Event) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    return write
+
+
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a file; a last line that was cut off is left out."""
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return events
+
+
+def trim(path: Path, step: int) -> None:
+    """Remove the events after `step`: a resumed training will say them again."""
+    kept = [event for event in read_events(path) if event["step"] <= step and event["event"] != "end"]
+    beside = path.with_suffix(".tmp")
+    beside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+    beside.replace(path)
+
+
+def require_tensorboard() -> None:
+    """Raise InputError where TensorBoard is missing."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("TensorBoard is not installed", hint="pip install 'viewfinder[tensorboard]'")
+
+
+def tensorboard(folder: Path) -> Reader:
+    """Return a reader that writes TensorBoard event files."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+
+    def write(event: Event) -> None:
+        kind, step = event["event"], event["step"]
+        for group in ("loss", "metrics"):
+            for name, value in event.get(group, {}).items():
+                writer.add_scalar(f"{group}/{name}/{kind}", value, step)
+        if "lr" in event:
+            writer.add_scalar("lr", event["lr"], step)
+        writer.flush()
+
+    return write

@@ -1,0 +1,274 @@
+"""The loop: tensors, a task and a clock. It prints nothing and tells everything as events.
+
+A step depends on the weights and on (seed, step) alone: the loader's batch is a pure function of them, and
+torch's generator, which dropout draws from, is seeded anew for each step. So a checkpoint needs no generator,
+and a training that was killed and resumed ends with the weights of one that never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from viewfinder.config import Recipe
+from viewfinder.data.loader import Batch, Loader
+from viewfinder.errors import NonFiniteError
+from viewfinder.tasks.base import Metric, Task
+from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
+from viewfinder.training.events import Reader
+from viewfinder.training.goals import Goal
+from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
+from viewfinder.training.validation import Validation
+
+__all__ = ["Progress", "Session", "train_steps"]
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+SECONDS_BETWEEN_EVENTS = 0.5
+UNCHECKED_ON_CUDA = 32  # losses that may wait before the host looks at them: looking makes the host wait
+
+
+@dataclass
+class Progress:
+    """What a resume needs beside tensors; readable JSON in the checkpoint."""
+
+    total: int
+    """Steps in all, fixed before the first one."""
+    validate_after: list[int]
+    """Validate when so many steps are done."""
+    step: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    """Validations since the best one."""
+    lr_scale: float = 1.0
+    """What plateaus have left of the learning rate."""
+    lr_waited: int = 0
+    summed: int = 0
+    """Steps in the loss sums since the last validation."""
+    ended: str = ""
+    """Why the training is over; empty while it is not."""
+
+
+@dataclass
+class Session:
+    """One training: everything that the loop works on."""
+
+    recipe: Recipe
+    task: Task
+    network: nn.Module
+    loader: Loader
+    validation: Validation | None
+    metric: Metric
+    goal: Goal | None
+    folder: Path
+    """The checkpoints' folder."""
+    where: Callable[[int], str]
+    """Says for people where a training row comes from."""
+    device: torch.device
+    progress: Progress = field(default_factory=lambda: Progress(0, []))
+
+    def __post_init__(self) -> None:
+        spec = self.recipe.train
+        self.optimiser = build_optimiser(self.network, self.recipe.optim)
+        self.averages = Averages(self.network, spec.average) if spec.average else None
+        self.sums: dict[str, Tensor] = {}
+        self.unchecked: list[tuple[int, Batch, Tensor]] = []
+        wanted = spec.precision == "bfloat16" or (spec.precision == "auto" and self.device.type == "cuda")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=wanted)
+
+    def shipped(self) -> dict[str, Tensor]:
+        """Return the weights that are validated and exported: the averaged ones where there are any."""
+        return self.averages.values if self.averages else dict(self.network.state_dict())
+
+    def save(self, name: str) -> Path:
+        """Write the checkpoint `last` (all that a resume needs) or `best` (the shipped weights)."""
+        weights = {f"network.{key}": value for key, value in self.shipped().items()}
+        if name == "last":
+            weights = self._everything()
+        return save_checkpoint(self.folder, name, self.progress.step, weights, asdict(self.progress))
+
+    def restore(self) -> None:
+        """Go back to the checkpoint `last`. Raises RunError when it is missing or damaged."""
+        tensors, state = load_checkpoint(self.folder, "last")
+        self.network.load_state_dict(_under("raw.", tensors))
+        if self.averages:
+            self.averages.values = {k: v.to(self.device) for k, v in _under("network.", tensors).items()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under("optimiser.", tensors).items():
+            index, name = key.split(".", 1)
+            moments.setdefault(int(index), {})[name] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.sums = {k: v.to(self.device) for k, v in _under("sums.", tensors).items()}
+        self.progress = Progress(**state)
+
+    def _everything(self) -> dict[str, Tensor]:
+        tensors = {f"raw.{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {f"network.{key}": value.clone() for key, value in self.shipped().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        return tensors | {f"sums.{name}": value for name, value in self.sums.items()}
+
+
+def train_steps(
+    session: Session,
+    emit: Reader,
+    clock: Callable[[], float] = time.monotonic,
+    stopping: Callable[[], bool] = lambda: False,
+) -> str:
+    """Train from the session's step to its end and return why it ended.
+
+    Args:
+        session: where to start and what with; its progress is moved along.
+        emit: is told every event.
+        clock: seconds, from any origin.
+        stopping: asked after every step; true ends the training with "interrupted", saved and resumable.
+
+    Raises:
+        NonFiniteError: the loss or a weight became NaN or infinite.
+    """
+    progress, pace = session.progress, _Pace(session, emit, clock)
+    reason = "" if progress.step < progress.total else "steps"
+    with closing(session.loader.batches(progress.step, progress.total)) as batches:
+        for batch in batches:
+            losses = train_step(session, batch)
+            pace.after_step(losses)
+            if progress.step in pace.validations:
+                reason = _validate(session, pace)
+            reason = reason or ("steps" if progress.step == progress.total else "")
+            reason = reason or ("interrupted" if stopping() else "")
+            if reason or pace.checkpoint_due():
+                progress.ended = "" if reason == "interrupted" else reason
+                pace.save("last")
+            if reason:
+                break
+    pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step)
+    return reason
+
+
+def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
+    """Take one step and return the loss by parts, still on the device."""
+    progress, recipe = session.progress, session.recipe
+    torch.manual_seed(recipe.train.seed * 1_000_003 + progress.step)
+    session.network.train()
+    rate = learning_rate(recipe.optim, progress.step, progress.total) * progress.lr_scale
+    for group in session.optimiser.param_groups:
+        group["lr"] = rate
+    with session.autocast:
+        losses = session.task.loss(session.network(batch.images), batch.targets)
+    session.optimiser.zero_grad(set_to_none=True)
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    if recipe.optim.clip:
+        nn.utils.clip_grad_norm_(session.network.parameters(), recipe.optim.clip)
+    session.optimiser.step()
+    if session.averages:
+        session.averages.update(session.network, progress.step)
+    session.unchecked.append((progress.step, batch, losses["total"].detach()))
+    progress.step += 1
+    if session.device.type == "cpu" or len(session.unchecked) >= UNCHECKED_ON_CUDA:
+        check_finite(session)
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def check_finite(session: Session, weights: bool = False) -> None:
+    """Look at the losses since the last look, and at the weights if asked. Raises NonFiniteError."""
+    for step, batch, loss in session.unchecked:
+        if not torch.isfinite(loss):
+            raise _non_finite(session, f"the loss became {loss.item()}", step, batch)
+    if weights and session.unchecked:
+        sums = torch.stack([p.detach().double().sum() for p in session.network.parameters()])
+        if not torch.isfinite(sums).all():
+            step, batch, _ = session.unchecked[-1]
+            raise _non_finite(session, "a weight became NaN or infinite", step, batch)
+    session.unchecked = session.unchecked[-1:] if not weights else []
+
+
+def _non_finite(session: Session, what: str, step: int, batch: Batch) -> NonFiniteError:
+    rows = [session.where(int(row)) for row in batch.rows]
+    shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
+    state = next(iter(session.folder.glob("last-*.safetensors")), session.folder)
+    return NonFiniteError(
+        f"{what} at step {step} (the batch is {shown})",
+        where=session.recipe.name,
+        hint=f"lower optim.lr or set optim.clip; the last good checkpoint is {state}",
+        step=step,
+        rows=rows,
+    )
+
+
+def _validate(session: Session, pace: _Pace) -> str:
+    """Validate, keep the best, and return why to end now, if there is a reason."""
+    progress, spec = session.progress, session.recipe
+    check_finite(session, weights=True)
+    train_loss = {name: (value / progress.summed).item() for name, value in session.sums.items()}
+    session.sums, progress.summed = {}, 0
+    metrics: dict[str, float] = {}
+    losses: dict[str, float] = {}
+    if session.validation:
+        metrics, losses = session.validation.measure(session.task, session.network, session.shipped())
+        better = progress.best is None or session.metric.better(metrics[session.metric.name], progress.best)
+        progress.waited = 0 if better else progress.waited + 1
+        progress.lr_waited = 0 if better else progress.lr_waited + 1
+        if better:
+            progress.best, progress.best_step = metrics[session.metric.name], progress.step
+    pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, best=progress.best)
+    if progress.best_step == progress.step and session.validation:
+        pace.save("best")
+    if spec.optim.schedule == "plateau" and progress.lr_waited >= spec.optim.patience:
+        progress.lr_scale, progress.lr_waited = lowered(progress.lr_scale, spec.optim), 0
+    if session.goal and session.goal.reached({**metrics, "train_loss": train_loss["total"]}):
+        return "until"
+    return "patience" if spec.train.patience and progress.waited >= spec.train.patience else ""
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+class _Pace:
+    """When to speak and when to save; it measures time and sums losses."""
+
+    def __init__(self, session: Session, emit: Reader, clock: Callable[[], float]) -> None:
+        self.session, self.emit, self.clock = session, emit, clock
+        self.validations = set(session.progress.validate_after)
+        self.before = session.progress.seconds
+        self.start = self.saved = self.spoke = clock()
+        self.said_step = session.progress.step
+
+    def after_step(self, losses: dict[str, Tensor]) -> None:
+        session, now = self.session, self.clock()
+        for name, value in losses.items():
+            session.sums[name] = session.sums.get(name, 0) + value.double()
+        session.progress.summed += 1
+        session.progress.seconds = self.before + now - self.start
+        if now - self.spoke >= SECONDS_BETWEEN_EVENTS:
+            steps = session.progress.step - self.said_step
+            speed = steps * session.loader.batch / (now - self.spoke)
+            rate = session.optimiser.param_groups[0]["lr"]
+            loss = {name: value.item() for name, value in losses.items()}
+            self.say("train", loss=loss, lr=rate, images_per_second=round(speed, 1))
+            self.spoke, self.said_step = now, session.progress.step
+
+    def checkpoint_due(self) -> bool:
+        return self.clock() - self.saved >= SECONDS_BETWEEN_CHECKPOINTS
+
+    def save(self, name: str) -> None:
+        check_finite(self.session, weights=True)
+        file = self.session.save(name)
+        self.saved = self.clock() if name == "last" else self.saved
+        self.say("checkpoint", name=name, file=file.name)
+
+    def say(self, kind: str, **about: Any) -> None:
+        progress = self.session.progress
+        epoch = progress.step / self.session.loader.steps_per_epoch
+        time_gone = round(progress.seconds, 3)
+        self.emit({"event": kind, "step": progress.step, "epoch": round(epoch, 4), "seconds": time_gone, **about})

@@ -1,0 +1,94 @@
+"""What the weights are changed with: optimisers, the learning rate's course, averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from viewfinder.config import Optim
+
+__all__ = ["Averages", "build_optimiser", "learning_rate", "lowered"]
+
+
+def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over two groups: matrices and kernels decay, biases and scales do not."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return _OPTIMISERS[spec.name]([group for group in groups if group["params"]], spec)
+
+
+def _adamw(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho))
+
+
+def _adam(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho))
+
+
+def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+
+
+def _rmsprop(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(groups, lr=spec.lr, alpha=spec.rho, eps=1e-7)
+
+
+_OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adam": _adam,
+    "sgd": _sgd,
+    "rmsprop": _rmsprop,
+}
+
+
+def learning_rate(spec: Optim, step: int, total: int) -> float:
+    """Return the scheduled rate of a step in 0 … total − 1.
+
+    onecycle: up over `warmup` and down to nothing, both along a cosine (Smith and Topin, arXiv 1708.07120);
+    cosine: up along a line, down along a cosine (Loshchilov and Hutter, arXiv 1608.03983).
+    """
+    if spec.schedule in ("constant", "plateau"):
+        return spec.lr
+    done, rise = (step + 0.5) / max(1, total), max(spec.warmup, 1e-9)
+    if done < rise:
+        part = done / rise
+        return spec.lr * (_half_cosine(part) if spec.schedule == "onecycle" else part)
+    return spec.lr * _half_cosine((1 - done) / (1 - rise))
+
+
+def _half_cosine(part: float) -> float:
+    return 0.5 - 0.5 * math.cos(math.pi * part)
+
+
+def lowered(scale: float, spec: Optim) -> float:
+    """Return the factor on the rate after a plateau: `factor` times lower, the rate not below `min_lr`."""
+    return max(scale * spec.factor, min(scale, spec.min_lr / spec.lr))
+
+
+class Averages:
+    """An exponential moving average of a network's weights (Polyak and Juditsky; as in arXiv 1806.05594).
+
+    The decay rises with the step, min(decay, (1 + t) / (10 + t)), so that early weights are soon forgotten.
+    Buffers (running statistics) are averaged likewise where they are real numbers, else copied.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's weights after `step` (0 is the first)."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        state = network.state_dict()
+        floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        now: list[Tensor] = [state[name].detach() for name in floats]
+        torch._foreach_lerp_([self.values[name] for name in floats], now, weight)
+        for name, tensor in state.items():
+            if not tensor.is_floating_point():
+                self.values[name].copy_(tensor)

@@ -1,0 +1,65 @@
+"""How many steps, and when to validate: fixed before the first step, from epochs or from minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from viewfinder.config import Recipe
+from viewfinder.training.loop import Progress, Session, train_step
+
+__all__ = ["Speed", "measure_speed", "plan_epochs", "plan_minutes"]
+
+SHARE_FOR_MEASURING = 0.02
+SHARE_FOR_VALIDATION = 0.08
+MOST_VALIDATIONS = 40
+WARM_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds a step, seconds a validation, and what measuring them took."""
+
+    step: float
+    validation: float
+    measuring: float
+
+
+def plan_epochs(recipe: Recipe, steps_per_epoch: int) -> Progress:
+    """Return the course of `train.epochs` passes over the data."""
+    total = max(1, round(recipe.train.epochs * steps_per_epoch))
+    every = list(range(steps_per_epoch, total, steps_per_epoch))
+    return Progress(total, _evenly(total, recipe.train.validations) if recipe.train.validations else [*every, total])
+
+
+def plan_minutes(recipe: Recipe, steps_per_epoch: int, minutes: float, speed: Speed) -> Progress:
+    """Return the course that fills the time, validations and measuring included."""
+    left = max(0.0, minutes * 60 - speed.measuring)
+    fits = SHARE_FOR_VALIDATION * left / max(speed.validation, 1e-3)
+    epochs = left / speed.step / steps_per_epoch
+    count = recipe.train.validations or max(1, int(min(fits, epochs, MOST_VALIDATIONS)))
+    total = max(1, int((left - count * speed.validation) / speed.step))
+    return Progress(total, _evenly(total, count))
+
+
+def measure_speed(session: Session, minutes: float, clock: Callable[[], float] = time.monotonic) -> Speed:
+    """Train a session that will be thrown away for a moment, and validate once."""
+    start, limit = clock(), max(0.3, minutes * 60 * SHARE_FOR_MEASURING)
+    marks = []
+    with closing(session.loader.batches(0, 10**9)) as batches:
+        for batch in batches:
+            train_step(session, batch)
+            marks.append(clock())
+            if len(marks) > WARM_STEPS + 1 and marks[-1] - start > limit:
+                break
+    step = (marks[-1] - marks[WARM_STEPS]) / (len(marks) - 1 - WARM_STEPS)
+    before = clock()
+    if session.validation:
+        session.validation.measure(session.task, session.network, session.shipped())
+    return Speed(step, clock() - before, clock() - start)
+
+
+def _evenly(total: int, count: int) -> list[int]:
+    return sorted({max(1, round(total * (i + 1) / count)) for i in range(count)})

@@ -1,0 +1,165 @@
+"""A run: a training in a folder that is complete and movable, and what can be done with it afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import nn
+
+from viewfinder import tasks
+from viewfinder.config import Recipe
+from viewfinder.data.dataset import Dataset
+from viewfinder.errors import RunError
+from viewfinder.tasks.base import Task
+from viewfinder.training.checkpoint import exists, load_checkpoint
+from viewfinder.training.events import Event, Reader, read_events
+
+if TYPE_CHECKING:
+    from viewfinder.deploy.onnx import Exported
+    from viewfinder.evaluate.evaluation import Evaluation
+
+__all__ = ["Run", "open_run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Args:
+        folder: the run folder.
+        info: what `run.json` says: recipe, names, data, versions, seed, device, threads.
+        known: the datasets by part ("train", "val") where this process has them at hand.
+    """
+
+    folder: Path
+    info: dict[str, Any] = field(repr=False)
+    known: Mapping[str, Dataset] = field(default_factory=dict, repr=False)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained with."""
+        return Recipe.model_validate(self.info["recipe"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes or the keypoints."""
+        return tuple(self.info["names"])
+
+    @property
+    def task(self) -> Task:
+        """The recipe's task for these names."""
+        return tasks.create(self.recipe, self.names)
+
+    def events(self) -> list[Event]:
+        """Return all that the training said."""
+        return read_events(self.folder / "events.jsonl")
+
+    @property
+    def ended(self) -> str:
+        """Why the training is over; empty while it can be resumed."""
+        ends = [event["reason"] for event in self.events() if event["event"] == "end"]
+        return "" if not ends or ends[-1] == "interrupted" else str(ends[-1])
+
+    def network(self) -> nn.Module:
+        """Return the network with the best weights, in eval mode, on the CPU.
+
+        Raises:
+            RunError: there is no checkpoint, or it is damaged.
+        """
+        checkpoints = self.folder / "checkpoints"
+        tensors, _ = load_checkpoint(checkpoints, "best" if exists(checkpoints, "best") else "last")
+        network = self.task.build()
+        weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        network.load_state_dict(weights)
+        return network.eval()
+
+    def part(self, name: str, path: str | Path | None = None) -> Dataset:
+        """Return the samples of "train" or "val", read again from where they came from.
+
+        Args:
+            name: "train" or "val".
+            path: where the data is now, if it was moved.
+
+        Raises:
+            RunError: there is no such part, the data was not read from a path, or it has changed.
+        """
+        if name in self.known:
+            return self.known[name]
+        about = self.info["data"].get(name)
+        if about is None:
+            raise RunError(f"has no {name} samples", where=self.folder, hint="name the data to use instead")
+        return self._read_again(name, about, path)
+
+    def _read_again(self, name: str, about: Mapping[str, Any], path: str | Path | None) -> Dataset:
+        from viewfinder.data.reading import read
+
+        source = path or about["source"]
+        if not source:
+            raise RunError(f"its {name} samples came from memory", where=self.folder, hint="pass the dataset itself")
+        every = read(source, part=about["part"])
+        rows = self._rows(name)
+        fits = len(rows) == 0 or int(rows.max()) < len(every)
+        if not fits or (dataset := every.select(rows)).fingerprint != about["fingerprint"]:
+            raise RunError(
+                f"holds other data than the run was trained on (its {name} fingerprint differs)",
+                where=source,
+                hint="name the original data, or train a new run",
+            )
+        return dataset
+
+    def _rows(self, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        path = self.folder / "split.safetensors"
+        try:
+            return np.asarray(load_file(path)[name])
+        except (OSError, SafetensorError, KeyError):
+            raise RunError("the split is missing or damaged", where=path, hint="train a new run") from None
+
+    def evaluate(self, dataset: Dataset | None = None) -> Evaluation:
+        """Return what the model is worth on a dataset; by default on its own validation samples."""
+        from viewfinder.evaluate.evaluation import evaluate
+
+        return evaluate(self, self.part("val") if dataset is None else dataset)
+
+    def export(self, path: str | Path, *, int8: bool = False, images: Dataset | None = None) -> Path:
+        """Write the model file, compare it with the trained model on real images, and return its path.
+
+        Raises:
+            ExportError: they disagree; nothing is left at `path`.
+        """
+        return self.exported(path, int8=int8, images=images).path
+
+    def exported(self, path: str | Path, *, int8: bool = False, images: Dataset | None = None) -> Exported:
+        """As `export`, but return what was compared as well."""
+        from viewfinder.deploy.onnx import export
+
+        return export(self, Path(path), int8=int8, images=images)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Return the run in a folder. Raises RunError when it is not one."""
+    path = Path(folder) / "run.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        Recipe.model_validate(info["recipe"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError("is not a run folder", where=folder, hint="`viewfinder train` makes one") from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError("is damaged or from another version of viewfinder", where=path, hint="train again") from None
+    return Run(Path(folder), info)
+
+
+def tell_all(readers: Sequence[Reader]) -> Reader:
+    """Return one reader that passes each event to all."""
+
+    def tell(event: Event) -> None:
+        for reader in readers:
+            reader(event)
+
+    return tell

@@ -1,0 +1,292 @@
+"""From a dataset and a recipe to a trained run, and from a run that was stopped to its end.
+
+All that can be wrong with the input is found before the run folder is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.numpy import save as save_arrays
+
+import viewfinder
+from viewfinder import tasks
+from viewfinder.config import Recipe, as_json, load_recipe
+from viewfinder.data.dataset import Dataset
+from viewfinder.data.images import fit_all
+from viewfinder.data.loader import Loader
+from viewfinder.data.similar import similar_groups
+from viewfinder.errors import DataError, RecipeError, RunError, nearest
+from viewfinder.training import events
+from viewfinder.training.checkpoint import write_text
+from viewfinder.training.goals import Goal
+from viewfinder.training.loop import Session, train_steps
+from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
+from viewfinder.training.run import Run, open_run, tell_all
+from viewfinder.training.validation import Validation
+
+__all__ = ["resume", "split_for", "train"]
+
+
+def train(
+    dataset: Dataset,
+    val: Dataset | None = None,
+    recipe: str | Path | Recipe = "digits",
+    *,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    until: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    on_event: events.Reader | None = None,
+) -> Run:
+    """Train a model and return its run.
+
+    Args:
+        dataset: the training samples; validation samples are split off by the recipe's rule where `val` is None.
+        val: the validation samples.
+        recipe: the name of a recipe, the path of a TOML file, or a Recipe.
+        minutes: time for the whole training; the recipe's epochs count where it is None.
+        epochs: passes over the training samples.
+        until: stop as soon as this holds, such as "rmse<=1.7".
+        changes: values to change in the recipe, by dotted key.
+        out: the run folder; by default a new one under `runs/`.
+        device: "cpu", "cuda", or "auto": a GPU where there is one.
+        on_event: is told every event.
+
+    Raises:
+        RecipeError, DataError, RunError: what was given cannot be used; nothing was written.
+        NonFiniteError: the loss became NaN or infinite.
+        KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
+    """
+    given = {"train.minutes": minutes, "train.epochs": epochs, "train.until": until}
+    changed = dict(changes or {}) | {key: value for key, value in given.items() if value is not None}
+    if epochs is not None and minutes is None:
+        changed["train.minutes"] = None
+    wanted = load_recipe(recipe, changed)
+    parts = _parts(dataset, val, wanted)
+    folder = _new_folder(out, wanted)
+    threads = wanted.train.threads or os.cpu_count() or 1
+    with _quiet_torch(threads):
+        session = _session(wanted, parts, folder, _device(device))
+        planned = _plan(session, parts)
+        _make_folder(folder, session, _info(session, parts, threads), parts)
+        run = Run(folder, open_run(folder).info, parts)
+        return _go(run, session, planned, on_event)
+
+
+def resume(folder: str | Path, *, data: str | Path | None = None, on_event: events.Reader | None = None) -> Run:
+    """Go on with a run that was interrupted, killed or cut off, and return it.
+
+    Args:
+        folder: the run folder.
+        data: where the data is now, if it was moved.
+        on_event: is told every event.
+
+    Raises:
+        RunError: not a run, no checkpoint, a damaged one, other data than before, or it is over already.
+    """
+    run = open_run(folder)
+    parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
+    with _quiet_torch(run.info["threads"]):
+        session = _session(run.recipe, parts, run.folder, _device(run.info["device"]))
+        session.restore()
+        if session.progress.ended:
+            hint = "train a new run with more epochs or minutes"
+            raise RunError(f"is over already ({session.progress.ended})", where=folder, hint=hint)
+        events.trim(run.folder / "events.jsonl", session.progress.step)
+        step, seconds = session.progress.step, session.progress.seconds
+        resumed = {"event": "resume", "step": step, "seconds": seconds, "total": session.progress.total}
+        return _go(Run(run.folder, run.info, parts), session, resumed, on_event)
+
+
+def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    """Return (train, val) by the recipe's own rule; val is None where the recipe keeps none."""
+    if recipe.data.complete:
+        dataset = dataset.select(dataset.labelled().complete())
+    if recipe.data.similar and dataset.groups is None:
+        dataset = replace(dataset, groups=similar_groups(dataset.images))
+    if not recipe.data.val:
+        return dataset, None
+    return dataset.split(recipe.data.val, recipe.train.seed)
+
+
+def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
+    for part in (dataset, val):
+        if part is not None and part.task != recipe.task:
+            raise RecipeError(
+                f"the recipe is for {recipe.task}, but {part.name} is for {part.task}",
+                where=recipe.name,
+                hint="see `viewfinder recipes`",
+            )
+    dataset.labelled()
+    if val is None:
+        dataset, val = split_for(dataset, recipe)
+    elif val.names != dataset.names:
+        raise DataError("the validation samples have other names than the training samples", where=val.name)
+    elif recipe.data.complete:
+        dataset = dataset.select(dataset.labelled().complete())
+        val = val.select(val.labelled().complete())
+    return {"train": dataset} | ({"val": val} if val is not None else {})
+
+
+def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device) -> Session:
+    dataset = parts["train"]
+    task = tasks.create(recipe, dataset.names)
+    metrics = {metric.name: metric for metric in task.metrics}
+    wanted = recipe.train.metric or task.metrics[0].name
+    if wanted not in metrics:
+        raise RecipeError(f"unknown metric {wanted!r}", where="train.metric", hint=nearest(wanted, metrics))
+    goal = Goal.parse(recipe.train.until, [*metrics, "train_loss"]) if recipe.train.until else None
+    task.prepare(dataset.labelled())
+    torch.manual_seed(recipe.train.seed)
+    network = task.build().to(device)
+    size, channels = recipe.data.size, recipe.data.channels
+    pixels, to_input = fit_all(dataset.images, size, channels)
+    still = np.zeros(len(dataset), dtype=bool)
+    targets = dataset.labelled().moved(to_input, still, dataset.names)
+    loader = Loader(
+        pixels,
+        targets,
+        names=dataset.names,
+        task=task,
+        batch=recipe.train.batch,
+        augment=recipe.augment,
+        seed=recipe.train.seed,
+        device=str(device),
+    )
+    validation = Validation.of(parts["val"], size, channels, device) if "val" in parts else None
+    where, checkpoints = dataset.images.where, folder / "checkpoints"
+    return Session(recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
+
+
+def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader | None) -> Run:
+    tell = tell_all([events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])])
+    epoch = round(first["step"] / session.loader.steps_per_epoch, 4)
+    tell({"epoch": epoch, "rows": len(session.loader), "folder": str(run.folder), **first})
+    with _asked_to_stop() as asked:
+        reason = train_steps(session, tell, stopping=asked)
+    if reason == "interrupted":
+        raise KeyboardInterrupt(f"saved at step {session.progress.step}")
+    return run
+
+
+def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
+    """Fix the session's steps and return the event that tells them."""
+    recipe, per_epoch = session.recipe, session.loader.steps_per_epoch
+    about: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
+    if recipe.train.minutes:
+        speed = measure_speed(_session(recipe, parts, session.folder, session.device), recipe.train.minutes)
+        session.progress = plan_minutes(recipe, per_epoch, recipe.train.minutes, speed)
+        about |= {"seconds_per_step": speed.step, "seconds_per_validation": speed.validation}
+    else:
+        session.progress = plan_epochs(recipe, per_epoch)
+    progress = session.progress
+    return about | {"total": progress.total, "validations": len(progress.validate_after)}
+
+
+def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
+    if out is None:
+        taken = (Path("runs") / f"{recipe.name}-{i}" for i in range(1, 10**6))
+        return next(folder for folder in taken if not folder.exists())
+    folder = Path(out)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        hint = f"choose another folder, or go on with `viewfinder train --resume {folder}`"
+        raise RunError("exists already", where=folder, hint=hint)
+    return folder
+
+
+def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
+    """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing."""
+    rows = {name: np.ascontiguousarray(part.source_rows()) for name, part in parts.items()}
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "split.safetensors").write_bytes(save_arrays(rows))
+        write_text(folder / "run.json", json.dumps(info, indent=1))
+        session.save("last")
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[str, Any]:
+    return {
+        "recipe": as_json(session.recipe),
+        "names": list(parts["train"].names),
+        "data": {name: _about(part) for name, part in parts.items()},
+        "seed": session.recipe.train.seed,
+        "parameters": sum(p.numel() for p in session.network.parameters()),
+        "device": str(session.device),
+        "threads": threads,
+        "versions": {
+            "viewfinder": viewfinder.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _about(part: Dataset) -> dict[str, Any]:
+    source = str(Path(part.source).resolve()) if part.source and Path(part.source).exists() else ""
+    about = {"source": source, "name": part.name, "format": part.format, "part": part.part}
+    return about | {"rows": len(part), "fingerprint": part.fingerprint}
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError("there is no CUDA device", where=f"device {name}", hint="use cpu or auto")
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def _quiet_torch(threads: int) -> Iterator[None]:
+    """Set the thread count, and leave torch's threads and generators as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Catch the first Ctrl-C or termination, so that the step can be finished; a second one stops at once."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(kind: int, _frame: Any) -> None:
+        asked.append(kind)
+        signal.signal(kind, signal.default_int_handler)
+
+    for kind in before:
+        signal.signal(kind, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

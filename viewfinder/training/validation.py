@@ -1,0 +1,96 @@
+"""Validation while training: the same answers that evaluation gives, on pixels that were fitted once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from viewfinder.data.answers import Answer
+from viewfinder.data.dataset import Dataset
+from viewfinder.data.images import fit_all, inverted
+from viewfinder.data.targets import Targets
+from viewfinder.tasks.base import Task, as_tensor
+
+__all__ = ["Validation", "answers"]
+
+PIXELS_AT_ONCE = 256 * 96 * 96
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation samples, fitted to the network's input.
+
+    Args:
+        pixels: (N, S, S, C) uint8.
+        to_input: (N, 2, 3) from image to input pixels.
+        targets: the truth in image pixels.
+        names: the dataset's names.
+        device: where the network is.
+    """
+
+    pixels: NDArray[np.uint8]
+    to_input: NDArray[np.float64]
+    targets: Targets
+    names: tuple[str, ...]
+    device: torch.device
+
+    @classmethod
+    def of(cls, dataset: Dataset, size: int, channels: int, device: torch.device) -> Validation:
+        """Return a dataset's samples for validation."""
+        pixels, to_input = fit_all(dataset.images, size, channels)
+        return cls(pixels, to_input, dataset.labelled(), dataset.names, device)
+
+    def measure(
+        self, task: Task, network: nn.Module, weights: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return (metrics, mean loss by parts) of the network with these weights."""
+        judged = copy.deepcopy(network)
+        judged.load_state_dict(weights)
+        judged.eval()
+        predictions = answers(task, judged, self.pixels, inverted(self.to_input), self.device)
+        return task.measure(predictions, self.targets), self._loss(task, judged)
+
+    @torch.inference_mode()
+    def _loss(self, task: Task, network: nn.Module) -> dict[str, float]:
+        still = np.zeros(len(self.targets), dtype=bool)
+        targets = self.targets.moved(self.to_input, still, self.names)
+        sums: dict[str, float] = {}
+        for rows in _pieces(self.pixels):
+            tensors = {key: value.to(self.device) for key, value in task.collate(targets.select(rows)).items()}
+            losses = task.loss(network(as_tensor(self.pixels[rows]).to(self.device)), tensors)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
+        return {name: value / len(self.targets) for name, value in sums.items()}
+
+
+@torch.inference_mode()
+def answers(
+    task: Task, network: nn.Module, pixels: NDArray[np.uint8], to_image: NDArray[Any], device: torch.device
+) -> Sequence[Answer]:
+    """Return the task's answers for fitted pixels (N, S, S, C), in pixels of the original images.
+
+    Args:
+        network: in eval mode; decoding and averaging are put on top here.
+        to_image: (N, 2, 3) from input to image pixels.
+    """
+    answering = task.answering(network).eval()
+    found: list[Answer] = []
+    for rows in _pieces(pixels):
+        outputs = answering(as_tensor(pixels[rows]).to(device))
+        named = {name: out.float().cpu().numpy() for name, out in zip(task.output_names, outputs, strict=True)}
+        found.extend(task.decode(named, to_image[rows]))
+    return found
+
+
+def _pieces(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:
+    count = max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
+    count = min(count, 512)
+    for first in range(0, len(pixels), count):
+        yield np.arange(first, min(first + count, len(pixels)))
