@@ -91,6 +91,8 @@ class Optim(_Part):
     """For sgd; also adam's and adamw's first beta."""
     rho: float = Field(0.99, ge=0, lt=1)
     """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta."""
+    epsilon: float = Field(1e-8, gt=0)
+    """Added to the root of squared gradients, for rmsprop, adam and adamw."""
     schedule: Literal["constant", "onecycle", "cosine", "plateau"] = "onecycle"
     """How the learning rate moves over the run."""
     warmup: float = Field(0.15, ge=0, lt=1)

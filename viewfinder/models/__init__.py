@@ -1,1 +1,1 @@
-"""The networks, each in a table by name."""
+"""The networks. Each takes (B, H, W, C) uint8 and prepares pixels itself."""

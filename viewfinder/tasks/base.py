@@ -56,6 +56,8 @@ class Task(Protocol):
     """The form of its answers; its `kind` is written into the model file."""
     output_names: tuple[str, ...]
     """The names of the answering module's outputs, in order."""
+    usual_names: tuple[str, ...]
+    """As many names as the usual dataset of this task has, for looking at a network without one."""
 
     def __init__(self, recipe: Recipe, names: Sequence[str]) -> None: ...
 

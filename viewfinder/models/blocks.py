@@ -1,0 +1,78 @@
+"""The pieces that networks are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Pixels", "Residual", "SameConv", "conv"]
+
+Scaling = Literal["raw", "unit", "image"]
+
+
+class Pixels(nn.Module):
+    """(B, H, W, C) uint8 → (B, C, H, W) float32, in channels-last order because the bytes lie so already.
+
+    Args:
+        scaling: raw: 0 to 255; unit: 0 to 1; image: mean 0 and standard deviation 1 within each image.
+    """
+
+    FLOOR = 25.0  # variance added under the root: a blank image stays blank, its noise is not blown up
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        self.scaling = scaling
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self.scaling == "raw":
+            return pixels
+        if self.scaling == "unit":
+            return pixels / 255
+        centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
+        return centred * torch.rsqrt(centred.square().mean((1, 2, 3), keepdim=True) + self.FLOOR)
+
+    def extra_repr(self) -> str:
+        return self.scaling
+
+
+class SameConv(nn.Conv2d):
+    """A convolution that keeps the size, as Keras pads: an even kernel's odd pixel goes right and below."""
+
+    def __init__(self, channels: int, outputs: int, kernel: int, bias: bool = True) -> None:
+        super().__init__(channels, outputs, kernel, bias=bias)
+        before, after = (kernel - 1) // 2, kernel // 2
+        self.pad = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.pad))
+
+
+def conv(channels: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None) -> nn.Sequential:
+    """Return convolution, batch normalisation and ReLU; the size is kept at stride 1 unless `padding` is given."""
+    pad = kernel // 2 if padding is None else padding
+    return nn.Sequential(
+        nn.Conv2d(channels, outputs, kernel, stride, pad, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions around which the input is carried (He et al. 2015, https://arxiv.org/abs/1512.03385).
+
+    The second normalisation begins at zero, so that the block begins as the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.norm(self.second(self.first(x))))

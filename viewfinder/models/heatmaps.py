@@ -1,0 +1,86 @@
+"""Heatmaps: our network for keypoints. Each point is the centre of mass of a map of its own.
+
+Soft-argmax after Luvizon et al. 2017 (https://arxiv.org/abs/1710.02322); features of all scales are merged
+from coarse to fine as in a feature pyramid (Lin et al. 2016, https://arxiv.org/abs/1612.03144).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from viewfinder.config import Data
+from viewfinder.models.blocks import Pixels, Residual, conv
+from viewfinder.models.options import Count, Network
+
+__all__ = ["Heatmaps"]
+
+
+class Heatmaps(Network):
+    """A stem that quarters the image, stages at a quarter, an eighth and a sixteenth, merged; a map a point."""
+
+    stem: Count = 16
+    """Channels between the stem's two convolutions."""
+    widths: tuple[Count, ...] = (32, 64, 128)
+    """Channels of each stage; each has half the size of the one before."""
+    depths: tuple[Count, ...] = (1, 1, 1)
+    """Residual blocks of each stage."""
+    merged: Count = 48
+    """Channels of the merged features."""
+
+    def build(self, data: Data, outputs: int) -> nn.Module:
+        return _Heatmaps(self, data, outputs // 2)
+
+
+class _Heatmaps(nn.Module):
+    def __init__(self, options: Heatmaps, data: Data, points: int) -> None:
+        super().__init__()
+        widths, merged = options.widths, options.merged
+        self.pixels = Pixels("image")
+        self.stem = nn.Sequential(
+            conv(data.channels, options.stem, stride=2),
+            conv(options.stem, widths[0], stride=2),
+        )
+        self.stages = nn.ModuleList()
+        for before, width, depth in zip((widths[0], *widths), widths, options.depths, strict=False):
+            down = [conv(before, width, stride=2)] * (len(self.stages) > 0)
+            self.stages.append(nn.Sequential(*down, *(Residual(width) for _ in range(depth))))
+        self.sides = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, merged, 1, bias=False), nn.BatchNorm2d(merged)) for width in widths
+        )
+        self.smooth = conv(merged, merged)
+        self.maps = nn.Conv2d(merged, points, 3, padding=1, bias=False)
+        nn.init.normal_(self.maps.weight, 0, 0.01)
+        self.centres = SoftArgmax(data.size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(self.pixels(images))
+        scales = []
+        for stage in self.stages:
+            x = stage(x)
+            scales.append(x)
+        merged = self.sides[-1](scales[-1])
+        for side, scale in zip(reversed(self.sides[:-1]), reversed(scales[:-1]), strict=True):
+            finer = side(scale)
+            merged = finer + F.interpolate(merged, size=finer.shape[2:], mode="nearest")
+        points: Tensor = self.centres(self.maps(self.smooth(F.relu(merged))))
+        return points
+
+
+class SoftArgmax(nn.Module):
+    """(B, K, h, w) scores → (B, 2K) x and y of each map's centre of mass, in pixels of a square image of `size`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, maps: Tensor) -> Tensor:
+        height, width = maps.shape[2:]
+        mass = maps.float().flatten(2).softmax(2).reshape(maps.shape)
+        x = (mass.sum(2) * self._centres(width, mass)).sum(2)
+        y = (mass.sum(3) * self._centres(height, mass)).sum(2)
+        return torch.stack([x, y], 2).flatten(1)
+
+    def _centres(self, count: int, like: Tensor) -> Tensor:
+        return (torch.arange(count, dtype=torch.float32, device=like.device) + 0.5) * (self.size / count)

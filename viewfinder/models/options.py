@@ -1,0 +1,44 @@
+"""What a network's options are: the `model` part of a recipe, as a class of its own for each network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from viewfinder.config import Data
+from viewfinder.errors import RecipeError
+
+__all__ = ["Count", "Network", "Rate", "Rates", "spread"]
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Rates = Rate | tuple[Rate, ...]
+
+
+class Network(BaseModel):
+    """The options of a network, which build it.
+
+    A new network is a subclass with documented fields and a `build`, and one line in `registry.NETWORKS`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def build(self, data: Data, outputs: int) -> nn.Module:
+        """Return the network with fresh weights from torch's global generator.
+
+        It takes pixels (B, size, size, channels) uint8 and returns (B, outputs) float32. What it does to
+        pixels before the first layer is part of it. Coordinates come out in pixels of the input.
+        """
+        raise NotImplementedError
+
+
+def spread(name: str, value: float | Sequence[float], count: int) -> tuple[float, ...]:
+    """Return `count` values: `value` for all, or its own. Raises RecipeError for a list of another length."""
+    if isinstance(value, int | float):
+        return (float(value),) * count
+    if len(value) != count:
+        raise RecipeError(f"model.{name}: {len(value)} values for {count} places", hint="give one number, or one each")
+    return tuple(value)

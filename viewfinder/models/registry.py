@@ -1,0 +1,61 @@
+"""The networks, by name. A new one is a class in a file of this folder and one line in this table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from viewfinder.config import Recipe
+from viewfinder.errors import RecipeError, nearest
+from viewfinder.models.options import Network
+
+__all__ = ["NETWORKS", "build_network", "options_of"]
+
+NETWORKS = {
+    "convnet": "viewfinder.models.convnet:ConvNet",
+    "heatmaps": "viewfinder.models.heatmaps:Heatmaps",
+    "seed-digits": "viewfinder.models.seeds:SeedDigits",
+    "seed-keypoints": "viewfinder.models.seeds:SeedKeypoints",
+    "seed-keypoints-mlp": "viewfinder.models.seeds:SeedKeypointsMlp",
+    "seed-keypoints-cnn": "viewfinder.models.seeds:SeedKeypointsCnn",
+}
+
+
+def build_network(recipe: Recipe, outputs: int) -> nn.Module:
+    """Return the recipe's network with fresh weights: (B, size, size, channels) uint8 → (B, outputs) float32.
+
+    Its convolution weights lie in channels-last order, which the convolutions of CPUs and GPUs prefer.
+
+    Raises:
+        RecipeError: the network, an option or its value is not known or not valid.
+    """
+    network = options_of(recipe).build(recipe.data, outputs)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def options_of(recipe: Recipe) -> Network:
+    """Return the recipe's network as its options. Raises RecipeError as `build_network`."""
+    options = dict(recipe.model)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise RecipeError("model.name is missing", where=recipe.name, hint=f"known: {', '.join(NETWORKS)}")
+    if name not in NETWORKS:
+        raise RecipeError(f"unknown network {name!r}", where=recipe.name, hint=nearest(name, NETWORKS))
+    module, kind = NETWORKS[name].split(":")
+    network: type[Network] = getattr(import_module(module), kind)
+    try:
+        return network.model_validate(options)
+    except ValidationError as error:
+        raise _first(error, network, recipe.name) from None
+
+
+def _first(error: ValidationError, network: type[Network], where: str) -> RecipeError:
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return RecipeError(f"unknown option 'model.{key}'", where=where, hint=nearest(key, network.model_fields))
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return RecipeError(f"model.{key}: {message}, got {first['input']!r}", where=where)

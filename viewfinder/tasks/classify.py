@@ -1,0 +1,134 @@
+"""Classify: which one of the classes an image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from viewfinder.config import Recipe
+from viewfinder.data.answers import Label
+from viewfinder.data.targets import Labels
+from viewfinder.errors import RecipeError
+from viewfinder.models.registry import build_network
+from viewfinder.tasks import measures
+from viewfinder.tasks.base import Metric, as_tensor
+from viewfinder.tasks.copies import Copies
+from viewfinder.tasks.sections import Bars, Lines, Matrix, Section, Table
+
+__all__ = ["Classify"]
+
+
+class Classify:
+    """The network's outputs are (B, classes) scores before the softmax."""
+
+    name = "classify"
+    metrics = (
+        Metric("accuracy", higher_is_better=True),
+        Metric("f1", higher_is_better=True),
+        Metric("log_loss", higher_is_better=False, unit="nats"),
+        Metric("ece", higher_is_better=False),
+    )
+    answer = Label
+    output_names = ("scores",)
+    usual_names = tuple("0123456789")
+
+    def __init__(self, recipe: Recipe, names: Sequence[str]) -> None:
+        if recipe.train.loss not in (None, "cross-entropy"):
+            raise RecipeError(f"unknown loss {recipe.train.loss!r}", where=recipe.name, hint="known: cross-entropy")
+        self.recipe, self.names = recipe, tuple(names)
+        self._weights: Tensor | None = None
+
+    def build(self) -> nn.Module:
+        return build_network(self.recipe, len(self.names))
+
+    def collate(self, targets: Labels) -> dict[str, Tensor]:
+        return {"label": as_tensor(targets.ids)}
+
+    def prepare(self, targets: Labels) -> None:
+        if self.recipe.train.class_weights == "balanced":
+            counts = np.bincount(targets.ids, minlength=len(self.names))
+            weights = len(targets) / (len(self.names) * np.maximum(counts, 1))
+            self._weights = as_tensor(weights.astype(np.float32))
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        weights = None if self._weights is None else self._weights.to(outputs.device)
+        smoothing = self.recipe.train.label_smoothing
+        return {"total": F.cross_entropy(outputs.float(), targets["label"], weights, label_smoothing=smoothing)}
+
+    def answering(self, network: nn.Module) -> nn.Module:
+        return _Scores(network, Copies(self.recipe.predict))
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], to_image: NDArray[Any]) -> list[Label]:
+        return Label.decode(outputs, self.names, to_image)
+
+    def measure(self, predictions: Sequence[Label], targets: Labels) -> dict[str, float]:
+        scores, ids = _scores(predictions), targets.ids
+        said = scores.argmax(axis=1)
+        return {
+            "accuracy": float(np.mean(said == ids)),
+            "f1": float(f1_score(ids, said, average="macro", zero_division=0)),
+            "log_loss": measures.log_loss(scores, ids),
+            "ece": measures.calibration_error(scores, ids),
+        }
+
+    def errors(self, predictions: Sequence[Label], targets: Labels) -> NDArray[np.float64]:
+        """Return (N,) the highest wrong probability minus the true one: above 0 for wrong answers, below for right."""
+        return measures.worst_margin(_scores(predictions), targets.ids)
+
+    def sections(self, predictions: Sequence[Label], targets: Labels) -> list[Section]:
+        scores, ids = _scores(predictions), targets.ids
+        every = np.arange(len(self.names))
+        said = scores.argmax(axis=1)
+        columns = precision_recall_fscore_support(ids, said, labels=every, zero_division=0)
+        rows = [(name, *map(float, row)) for name, *row in zip(self.names, *columns[:3], strict=True)]
+        support = [int(count) for count in columns[3]]
+        confidence, accuracy, _ = measures.reliability(scores, ids)
+        return [
+            Table(
+                "Each class",
+                ("class", "precision", "recall", "F1", "images"),
+                [(*row, count) for row, count in zip(rows, support, strict=True)],
+                "Precision: of all images called so, the share that are. Recall: of all that are, the share called so.",
+            ),
+            Matrix(
+                "Confusion",
+                self.names,
+                confusion_matrix(ids, said, labels=every),
+                "Rows are the truth, columns the answer.",
+            ),
+            Lines(
+                "Reliability",
+                {"model": (confidence, accuracy)},
+                "probability of the answer",
+                "share that is right",
+                diagonal=True,
+                about="On the diagonal, an answer given with 90 % is right in 90 % of the cases.",
+            ),
+            Bars("Images of each class", self.names, support),
+        ]
+
+    def draw(self, image: NDArray[np.uint8], prediction: Label, target: Label | None) -> NDArray[np.uint8]:
+        return prediction.draw(image, target)
+
+
+class _Scores(nn.Module):
+    """(B, H, W, C) uint8 → ((B, classes) probabilities,), the mean over the copies."""
+
+    def __init__(self, network: nn.Module, copies: Copies) -> None:
+        super().__init__()
+        self.network, self.copies = network, copies
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        scores = [self.network(copy).float().softmax(1) for copy in self.copies(images)]
+        return (torch.stack(scores).mean(0),)
+
+
+def _scores(predictions: Sequence[Label]) -> NDArray[np.float32]:
+    return np.stack([prediction.scores for prediction in predictions if prediction.scores is not None])
