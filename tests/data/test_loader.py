@@ -1,0 +1,140 @@
+"""A batch is a pure function of seed and step, whatever runs beside it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from viewfinder import tasks
+from viewfinder.config import Augment, Recipe
+from viewfinder.data.loader import Batch, Loader
+from viewfinder.data.targets import Labels, PointSets
+from viewfinder.errors import DataError
+
+EVERYTHING = Augment(
+    rotate=15, zoom=0.2, shift=0.1, shear=5, mirror=0.5, brightness=0.1, contrast=0.2, gamma=0.2,
+    channel_shift=0.1, noise=0.05, blur=1, erase=0.3,
+)  # fmt: skip
+NAMES = ("left_eye", "right_eye", "nose")
+
+
+def digit_loader(count: int = 40, **more: Any) -> Loader:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (count, 12, 12, 1), dtype=np.uint8)
+    names = tuple("0123456789")
+    task = tasks.create(Recipe(name="test", task="classify"), names)
+    labels = Labels(rng.integers(0, 10, count))
+    options = {"batch": 8, "augment": EVERYTHING, "seed": 3} | more
+    return Loader(pixels, labels, names=names, task=task, **options)
+
+
+def face_loader(augment: Augment, **more: Any) -> Loader:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    points = PointSets(rng.uniform(4, 12, (20, 3, 2)).astype(np.float32))
+    task = tasks.create(Recipe(name="test", task="keypoints"), NAMES)
+    return Loader(pixels, points, names=NAMES, task=task, batch=5, augment=augment, seed=9, **more)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    targets = all(torch.equal(one.targets[name], other.targets[name]) for name in one.targets)
+    return torch.equal(one.images, other.images) and torch.equal(one.rows, other.rows) and targets
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_same_seed_and_step_give_the_same_bytes_in_any_order(backend: str) -> None:
+    loader, other = digit_loader(backend=backend), digit_loader(backend=backend)
+    forwards = [loader.batch_at(step) for step in range(12)]
+    backwards = [other.batch_at(step) for step in reversed(range(12))][::-1]
+    assert all(same(one, two) for one, two in zip(forwards, backwards, strict=True))
+    assert not any(same(one, two) for one, two in itertools.pairwise(forwards))
+    assert not same(forwards[0], digit_loader(backend=backend, seed=4).batch_at(0))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_reading_ahead_changes_nothing(backend: str) -> None:
+    loader = digit_loader(backend=backend)
+    read = list(loader.batches(3, 14))
+    assert len(read) == 11
+    assert all(same(batch, loader.batch_at(step)) for step, batch in enumerate(read, start=3))
+
+
+def test_every_row_comes_once_an_epoch_and_each_epoch_has_its_own_order() -> None:
+    loader = digit_loader(count=40)
+    epochs = [torch.cat([batch.rows for batch in loader.batches(5 * e, 5 * e + 5)]) for e in range(3)]
+    assert loader.steps_per_epoch == 5
+    assert all(torch.equal(rows.sort().values, torch.arange(40)) for rows in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_rows_that_do_not_fill_a_batch_are_left_out_but_other_ones_each_epoch() -> None:
+    loader = digit_loader(count=43)
+    first = torch.cat([loader.batch_at(step).rows for step in range(5)])
+    every = torch.cat([loader.batch_at(step).rows for step in range(50)])
+    assert loader.steps_per_epoch == 5
+    assert len(first.unique()) == 40
+    assert len(every.unique()) == 43
+
+
+def test_without_augmentation_the_images_are_those_of_the_rows() -> None:
+    loader = digit_loader(augment=Augment())
+    batch = loader.batch_at(2)
+    assert batch.images.dtype == torch.uint8
+    assert np.array_equal(batch.images.numpy(), loader.pixels[batch.rows.numpy()])
+
+
+def test_light_changes_no_targets() -> None:
+    still = Augment(rotate=20)
+    dark = still.model_copy(update={"brightness": 0.5})
+    one, two = face_loader(still).batch_at(4), face_loader(dark).batch_at(4)
+    assert not torch.equal(one.images, two.images)
+    assert all(torch.equal(one.targets[name], two.targets[name]) for name in one.targets)
+
+
+def test_mirroring_moves_the_points_and_swaps_left_and_right() -> None:
+    plain, turned = face_loader(Augment()), face_loader(Augment(mirror=1))
+    one, two = plain.batch_at(0), turned.batch_at(0)
+    mirrored = plain.targets.select(one.rows.numpy()).array()[:, [1, 0, 2]] * [-1, 1] + [16, 0]
+    expected = plain.task.collate(PointSets(mirrored.astype(np.float32)))
+    assert torch.equal(two.images, one.images.flip(2))
+    assert all(torch.allclose(two.targets[name], expected[name], atol=1e-4) for name in expected)
+
+
+def test_both_backends_show_the_same_samples_with_the_same_targets() -> None:
+    spec = EVERYTHING.model_copy(update={"noise": 0.0})
+    here, there = face_loader(spec, backend="numpy").batch_at(7), face_loader(spec, backend="torch").batch_at(7)
+    difference = (here.images.int() - there.images.int()).abs().float()
+    assert torch.equal(here.rows, there.rows)
+    assert all(torch.equal(here.targets[name], there.targets[name]) for name in here.targets)
+    assert difference.mean() < 1
+
+
+def test_fewer_rows_than_a_batch_say_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"fewer rows than a batch: 5 training samples, batches of 8; .*train\.batch"):
+        digit_loader(count=5)
+
+
+def test_the_thread_ends_when_the_reader_stops_early_or_fails() -> None:
+    before = threading.active_count()
+    batches = digit_loader().batches(0, 10**6)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+    broken = digit_loader()
+    broken.targets = replace(broken.targets, ids=np.zeros(3, dtype=np.int64))
+    with pytest.raises(IndexError):
+        next(broken.batches(0, 9))
+    assert threading.active_count() == before
+
+
+def test_the_set_itself_is_never_changed() -> None:
+    loader = digit_loader()
+    before = loader.pixels.copy()
+    list(loader.batches(0, 5))
+    assert np.array_equal(loader.pixels, before)

@@ -1,0 +1,145 @@
+"""Training batches out of one array, augmented a whole batch at a time.
+
+A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves and
+its light from generators made of (seed, step). No state runs along, so a training can go on at any step with
+exactly the batches that it would have seen, and reading ahead cannot change them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from viewfinder.augment.geometry import draw, moving, warp_numpy, warp_torch
+from viewfinder.augment.pixels import light_numpy, light_torch
+from viewfinder.config import Augment
+from viewfinder.data.targets import Targets
+from viewfinder.errors import DataError
+from viewfinder.tasks.base import Task
+
+__all__ = ["Batch", "Loader"]
+
+_ORDER, _MOVES, _LIGHT = range(3)
+_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on.
+
+    Args:
+        images: (B, H, W, C) uint8.
+        targets: the task's tensors.
+        rows: (B,) int64, which rows of the set they are; always on the CPU.
+    """
+
+    images: Tensor
+    targets: dict[str, Tensor]
+    rows: Tensor
+
+
+class Loader:
+    """Batches of a set that lies in memory, or on the device.
+
+    Args:
+        pixels: (N, H, W, C) uint8, possibly memory-mapped; N is at least `batch`.
+        targets: N rows, in pixels of these images.
+        names: the dataset's names.
+        task: turns targets into tensors.
+        batch: samples a step. Every epoch has its own order; what does not fill its last batch is left out of it.
+        augment: how the images vary.
+        seed: decides order and augmentation.
+        device: where the batches shall be.
+        backend: "numpy" augments with OpenCV, "torch" on the device; "auto" is numpy on a CPU, else torch.
+
+    Raises:
+        DataError: there are fewer rows than one batch needs.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        targets: Targets,
+        *,
+        names: Sequence[str],
+        task: Task,
+        batch: int,
+        augment: Augment,
+        seed: int,
+        device: str = "cpu",
+        backend: Literal["auto", "numpy", "torch"] = "auto",
+    ) -> None:
+        if len(pixels) < batch:
+            raise DataError(
+                f"fewer rows than a batch: {len(pixels)} training samples, batches of {batch}",
+                hint="add samples, or set train.batch lower",
+            )
+        self.pixels, self.targets, self.names, self.task = pixels, targets, tuple(names), task
+        self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
+        self.steps_per_epoch = len(pixels) // batch
+        self._order = (-1, np.empty(0, dtype=np.int64))
+        on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
+        self._resident = torch.tensor(pixels, device=self.device) if on_device else None
+
+    def batch_at(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
+        rows = self._rows(step)
+        moves = draw(self.augment, self.batch, self.pixels.shape[1], self._generator(_MOVES, step))
+        light = self._generator(_LIGHT, step)
+        if self._resident is None:
+            images = torch.from_numpy(self._varied(rows, moves.matrices, light)).to(self.device)
+        else:
+            images = self._varied_on_device(self._resident, rows, moves.matrices, light)
+        targets = self.task.collate(self.targets.select(rows).moved(moves.matrices, moves.mirrored, self.names))
+        on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
+        return Batch(images, on_device, torch.from_numpy(rows))
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Yield the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
+
+        The thread ends with the iterator: close it, or let it be collected, to stop early.
+        """
+        ahead: deque[Future[Batch]] = deque()
+        reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        try:
+            for step in range(first, last):
+                ahead.append(reader.submit(self.batch_at, step))
+                if len(ahead) > _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            reader.shutdown(wait=True, cancel_futures=True)
+
+    def _generator(self, purpose: int, number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, purpose, number))))
+
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if (order := self._order)[0] != epoch:
+            order = self._order = (epoch, self._generator(_ORDER, epoch).permutation(len(self.pixels)))
+        return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
+
+    def _varied(
+        self, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        images = self.pixels[rows]
+        if moving(self.augment):
+            images = warp_numpy(images, matrices, self.augment.border)
+        return light_numpy(images, self.augment, light)
+
+    def _varied_on_device(
+        self, pixels: Tensor, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
+    ) -> Tensor:
+        images = pixels[torch.from_numpy(rows).to(pixels.device)]
+        if moving(self.augment):
+            images = warp_torch(images, matrices, self.augment.border)
+        return light_torch(images, self.augment, light)
