@@ -133,7 +133,7 @@ class Train(_Part):
     loss: str | None = None
     """The task's loss by name; None: its usual one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 on CUDA, float32 elsewhere."""
+    """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: as many as there are cores."""
     seed: int = Field(42, ge=0)

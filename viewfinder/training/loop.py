@@ -82,8 +82,7 @@ class Session:
         self.averages = Averages(self.network, spec.average) if spec.average else None
         self.sums: dict[str, Tensor] = {}
         self.unchecked: list[tuple[int, Batch, Tensor]] = []
-        wanted = spec.precision == "bfloat16" or (spec.precision == "auto" and self.device.type == "cuda")
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=wanted)
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
     def shipped(self) -> dict[str, Tensor]:
         """Return the weights that are validated and exported: the averaged ones where there are any."""
@@ -142,11 +141,12 @@ def train_steps(
         for batch in batches:
             losses = train_step(session, batch)
             pace.after_step(losses)
-            if progress.step in pace.validations:
+            validated = progress.step in pace.validations
+            if validated:
                 reason = _validate(session, pace)
             reason = reason or ("steps" if progress.step == progress.total else "")
             reason = reason or ("interrupted" if stopping() else "")
-            if reason or pace.checkpoint_due():
+            if reason or validated or pace.checkpoint_due():
                 progress.ended = "" if reason == "interrupted" else reason
                 pace.save("last")
             if reason:

@@ -78,12 +78,13 @@ def train(
     changed = dict(changes or {}) | {key: value for key, value in given.items() if value is not None}
     if epochs is not None and minutes is None:
         changed["train.minutes"] = None
-    wanted = load_recipe(recipe, changed)
+    where = _device(device)
+    wanted = _settled(load_recipe(recipe, changed), where)
     parts = _parts(dataset, val, wanted)
     folder = _new_folder(out, wanted)
     threads = wanted.train.threads or os.cpu_count() or 1
     with _quiet_torch(threads):
-        session = _session(wanted, parts, folder, _device(device))
+        session = _session(wanted, parts, folder, where)
         planned = _plan(session, parts)
         _make_folder(folder, session, _info(session, parts, threads), parts)
         run = Run(folder, open_run(folder).info, parts)
@@ -178,7 +179,7 @@ def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device:
 def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader | None) -> Run:
     tell = tell_all([events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])])
     epoch = round(first["step"] / session.loader.steps_per_epoch, 4)
-    tell({"epoch": epoch, "rows": len(session.loader), "folder": str(run.folder), **first})
+    tell({"epoch": epoch, "rows": len(session.loader.targets), "folder": str(run.folder), **first})
     with _asked_to_stop() as asked:
         reason = train_steps(session, tell, stopping=asked)
     if reason == "interrupted":
@@ -248,6 +249,14 @@ def _about(part: Dataset) -> dict[str, Any]:
     source = str(Path(part.source).resolve()) if part.source and Path(part.source).exists() else ""
     about = {"source": source, "name": part.name, "format": part.format, "part": part.part}
     return about | {"rows": len(part), "fingerprint": part.fingerprint}
+
+
+def _settled(recipe: Recipe, device: torch.device) -> Recipe:
+    """Return the recipe with "auto" decided for this device, as the run records it: a resume decides nothing."""
+    if recipe.train.precision != "auto":
+        return recipe
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    return load_recipe(recipe, {"train.precision": "bfloat16" if fast else "float32"})
 
 
 def _device(name: str) -> torch.device:
