@@ -124,8 +124,8 @@ class Train(_Part):
     """Stop after so many validations without a better one."""
     metric: str | None = None
     """What decides which checkpoint is best; None: the task's first metric."""
-    average: float = Field(0, ge=0, lt=1)
-    """Decay a step of the averaged weights that are validated and shipped; 0: no averaging."""
+    average: float = Field(0, ge=0, le=0.5)
+    """Window of the averaged weights that are validated and shipped, as a share of all steps; 0: no averaging."""
     label_smoothing: float = Field(0, ge=0, lt=1)
     """classify: share of the target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"

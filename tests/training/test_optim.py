@@ -56,9 +56,9 @@ def test_biases_and_scales_do_not_decay() -> None:
 
 def test_averages_follow_the_weights_and_forget_the_beginning() -> None:
     network = nn.Linear(1, 1)
-    averages = Averages(network, 0.9)
+    averages = Averages(network, 0.05)
     with torch.no_grad():
         network.weight.fill_(5.0)
     for step in range(200):
-        averages.update(network, step)
+        averages.update(network, step, 200)
     assert averages.values["weight"].item() == pytest.approx(5.0, abs=1e-3)

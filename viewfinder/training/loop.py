@@ -171,7 +171,7 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
         nn.utils.clip_grad_norm_(session.network.parameters(), recipe.optim.clip)
     session.optimiser.step()
     if session.averages:
-        session.averages.update(session.network, progress.step)
+        session.averages.update(session.network, progress.step, progress.total)
     session.unchecked.append((progress.step, batch, losses["total"].detach()))
     progress.step += 1
     if session.device.type == "cpu" or len(session.unchecked) >= UNCHECKED_ON_CUDA:

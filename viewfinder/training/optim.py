@@ -74,21 +74,21 @@ def lowered(scale: float, spec: Optim) -> float:
 class Averages:
     """An exponential moving average of a network's weights (Polyak and Juditsky; as in arXiv 1806.05594).
 
-    The decay rises with the step, min(decay, (1 + t) / (10 + t)), so that early weights are soon forgotten.
-    Buffers (running statistics) are averaged likewise where they are real numbers, else copied.
+    Its window is a share of all steps. It is shorter at the start, at most a tenth of the steps done, so that
+    early weights are soon forgotten. Running statistics are averaged likewise, whole numbers are copied.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, network: nn.Module, share: float) -> None:
+        self.share = share
         self.values = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the network's weights after `step` (0 is the first)."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+    def update(self, network: nn.Module, step: int, total: int) -> None:
+        """Move towards the network's weights after `step` (0 is the first) of `total`."""
+        weight = max(1 / max(1.0, self.share * total), 9 / (10 + step))
         state = network.state_dict()
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         now: list[Tensor] = [state[name].detach() for name in floats]
-        torch._foreach_lerp_([self.values[name] for name in floats], now, weight)
+        torch._foreach_lerp_([self.values[name] for name in floats], now, min(1.0, weight))
         for name, tensor in state.items():
             if not tensor.is_floating_point():
                 self.values[name].copy_(tensor)
