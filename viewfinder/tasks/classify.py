@@ -30,11 +30,14 @@ class Classify:
 
     name = "classify"
     metrics = (
-        Metric("accuracy", higher_is_better=True),
-        Metric("f1", higher_is_better=True),
-        Metric("log_loss", higher_is_better=False, unit="nats"),
-        Metric("ece", higher_is_better=False),
+        Metric("accuracy", True, "%", "The share of images whose most probable class is the true one."),
+        Metric("f1", True, "%", "How well classes are found and not confused, each class counting the same."),
+        Metric("log_loss", False, "nats", "How surprised it is by the truth; sure and wrong costs most, 0 is perfect."),
+        Metric(
+            "ece", False, "%", "How far its probabilities are off: at 0, answers given with 90 % are right in 90 %."
+        ),
     )
+    error = Metric("margin", False, "", "The highest wrong probability minus that of the truth; above 0 it is wrong.")
     answer = Label
     output_names = ("scores",)
     usual_names = tuple("0123456789")

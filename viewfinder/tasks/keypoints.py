@@ -41,12 +41,13 @@ class Keypoints:
 
     name = "keypoints"
     metrics = (
-        Metric("rmse", higher_is_better=False, unit="px"),
-        Metric("mean_error", higher_is_better=False, unit="px"),
-        Metric("nme", higher_is_better=False),
-        Metric("within_2", higher_is_better=True),
-        Metric("within_5", higher_is_better=True),
+        Metric("rmse", False, "px", "Root mean square error of all coordinates; points that are far off weigh most."),
+        Metric("mean_error", False, "px", "How far a point is from the truth, on average."),
+        Metric("nme", False, "%", "The same as a share of the distance between the eyes."),
+        Metric("within_2", True, "%", "The share of points that are off by at most 2 % of the eyes' distance."),
+        Metric("within_5", True, "%", "The share of points that are off by at most 5 % of the eyes' distance."),
     )
+    error = Metric("rmse", False, "px", "The root mean square error of the image's own coordinates.")
     answer = Points
     output_names = ("points",)
     usual_names = tuple(f"point_{k}" for k in range(1, 16))
