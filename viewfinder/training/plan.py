@@ -46,6 +46,7 @@ def plan_minutes(recipe: Recipe, steps_per_epoch: int, minutes: float, speed: Sp
 
 def measure_speed(session: Session, minutes: float, clock: Callable[[], float] = time.monotonic) -> Speed:
     """Train a session that will be thrown away for a moment, and validate once."""
+    session.progress.total = 10**9  # the very beginning of a long course: the smallest rates
     start, limit = clock(), max(0.3, minutes * 60 * SHARE_FOR_MEASURING)
     marks = []
     with closing(session.loader.batches(0, 10**9)) as batches:
