@@ -1,0 +1,172 @@
+"""What an image file says about itself before it is decoded: its size, its EXIF orientation, and whether it is whole.
+
+OpenCV fills the missing part of a file that was cut off with gray and says nothing; here that is an error.
+Each function walks one container: JPEG (ITU-T T.81, annex B), PNG (W3C, section 5), WebP (RFC 9649), BMP, and
+TIFF 6.0, whose directory is also how EXIF is stored in the others (EXIF 2.32, section 4.6).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.errors import DataError
+
+__all__ = ["Header", "inspect", "upright"]
+
+_ORIENTATION, _WIDTH, _HEIGHT = 274, 256, 257
+
+
+@dataclass(frozen=True)
+class Header:
+    """An image file's own words.
+
+    Args:
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+        orientation: EXIF's 1 to 8; what `upright` undoes.
+    """
+
+    width: int
+    height: int
+    orientation: int = 1
+
+
+def inspect(content: bytes, where: str) -> Header:
+    """Return what a file says about itself. Raises DataError for one that is cut off, damaged or no image."""
+    if not content:
+        raise DataError("is empty", where=where)
+    kinds = {
+        b"\xff\xd8": _jpeg,
+        b"\x89PNG\r\n\x1a\n": _png,
+        b"RIFF": _webp,
+        b"BM": _bmp,
+        b"II*\0": _tiff,
+        b"MM\0*": _tiff,
+    }
+    for start, read in kinds.items():
+        if content.startswith(start):
+            try:
+                return read(content)
+            except (struct.error, IndexError, _CutOffError):
+                raise DataError("is cut off or damaged", where=where, hint="get the whole file, or delete it") from None
+    raise DataError("is not an image", where=where, hint="known: JPEG, PNG, BMP, WebP, TIFF")
+
+
+def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return an image (H, W, C) as it is meant to be seen, from how it is stored with an EXIF orientation."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+class _CutOffError(Exception):
+    """The file ends before its end, or a checksum in it is wrong."""
+
+
+def _jpeg(content: bytes) -> Header:
+    at, size, orientation = 2, (0, 0), 1
+    while True:
+        at = content.find(b"\xff", at)
+        if at < 0:
+            raise _CutOffError
+        marker = content[at + 1]
+        if marker == 0xD9:
+            return Header(*size, orientation)
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # a data byte, or a marker without a segment
+            at += 2
+        else:
+            (length,) = struct.unpack_from(">H", content, at + 2)
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                height, width = struct.unpack_from(">HH", content, at + 5)
+                size = (width, height)
+            elif marker == 0xE1 and content.startswith(b"Exif\0\0", at + 4):
+                orientation = _exif_orientation(content[at + 10 : at + 2 + length])
+            at += 2 + length
+
+
+def _png(content: bytes) -> Header:
+    at, size, orientation = 8, (0, 0), 1
+    while True:
+        length, kind = struct.unpack_from(">I4s", content, at)
+        body = content[at + 8 : at + 8 + length]
+        (check,) = struct.unpack_from(">I", content, at + 8 + length)
+        if zlib.crc32(body, zlib.crc32(kind)) != check:
+            raise _CutOffError
+        if kind == b"IHDR":
+            size = struct.unpack_from(">II", body)
+        elif kind == b"eXIf":
+            orientation = _exif_orientation(body)
+        elif kind == b"IEND":
+            return Header(*size, orientation)
+        at += 12 + length
+
+
+def _webp(content: bytes) -> Header:
+    (end,) = struct.unpack_from("<I", content, 4)
+    if content[8:12] != b"WEBP" or end + 8 > len(content):
+        raise _CutOffError
+    at, size, orientation = 12, (0, 0), 1
+    while at + 8 <= end + 8:
+        kind, length = struct.unpack_from("<4sI", content, at)
+        body = content[at + 8 : at + 8 + length]
+        if kind == b"VP8 " and size == (0, 0):
+            size = tuple(side & 0x3FFF for side in struct.unpack_from("<HH", body, 6))
+        elif kind == b"VP8L" and size == (0, 0):
+            (bits,) = struct.unpack_from("<I", body, 1)
+            size = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+        elif kind == b"VP8X":
+            size = (int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1)
+        elif kind == b"EXIF":
+            orientation = _exif_orientation(body.removeprefix(b"Exif\0\0"))
+        at += 8 + length + length % 2
+    return Header(*size, orientation)
+
+
+def _bmp(content: bytes) -> Header:
+    start, header = struct.unpack_from("<II", content, 10)
+    if header == 12:
+        width, height, _, depth = struct.unpack_from("<HHHH", content, 18)
+        packing = 0
+    else:
+        width, height, _, depth, packing = struct.unpack_from("<iiHHI", content, 18)
+    if packing in (0, 3) and len(content) < start + (width * depth + 31) // 32 * 4 * abs(height):
+        raise _CutOffError
+    return Header(width, abs(height))
+
+
+def _tiff(content: bytes) -> Header:
+    tags = _directory(content)
+    return Header(tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_ORIENTATION, 1))
+
+
+def _exif_orientation(exif: bytes) -> int:
+    """Return 1 to 8; 1 too where the block is damaged: the pixels are worth more than what it says."""
+    try:
+        orientation = _directory(exif).get(_ORIENTATION, 1)
+    except struct.error:
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _directory(content: bytes) -> dict[int, int]:
+    """Return the single whole numbers of a TIFF's first directory by tag."""
+    order = "<" if content[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", content, 4)
+    (count,) = struct.unpack_from(f"{order}H", content, start)
+    tags = {}
+    for i in range(count):
+        tag, kind, length = struct.unpack_from(f"{order}HHI", content, start + 2 + 12 * i)
+        if length == 1 and kind in (3, 4):
+            (tags[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", content, start + 10 + 12 * i)
+    return tags

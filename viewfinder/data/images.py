@@ -1,0 +1,316 @@
+"""Images from files, upright and as 8-bit gray or RGB, and the one way in which they are fitted to a network's input.
+
+Everything that shows images to a network (training, evaluation, prediction, export, the live view) calls `fit`.
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.data.dataset import ArrayImages, Images
+from viewfinder.data.headers import inspect, upright
+from viewfinder.data.sources import open_zip, readable
+from viewfinder.data.store import Rows, fetch, key_of, open_entry
+from viewfinder.errors import DataError
+
+__all__ = ["SUFFIXES", "FileImages", "Fitted", "decode", "fit", "fit_all", "inverted", "load_image"]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+LARGEST = 1 << 28
+"""Pixels that an image may have; more are refused before they are decoded."""
+
+Progress = Callable[[int, int], None]
+_AT_ONCE = 64
+
+
+def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8]:
+    """Return an image (H, W, C), upright.
+
+    The EXIF orientation is applied once, whatever the format; 16 bits become 8 (divided by 257); transparent pixels
+    lie on white; a palette, CMYK and one-bit images become what they show.
+
+    Args:
+        content: the file's bytes: JPEG, PNG, BMP, WebP or TIFF.
+        channels: 1 for gray, 3 for RGB, None for what the file holds.
+        where: the file, for messages.
+
+    Raises:
+        DataError: it is not such an image, it is cut off or damaged, or it has more than 2²⁸ pixels.
+    """
+    header = inspect(content, where)
+    if header.width * header.height > LARGEST:
+        fault = f"has {header.width}×{header.height} pixels"
+        raise DataError(fault, where=where, hint=f"make it smaller than {LARGEST / 1e6:.0f} million pixels")
+    try:
+        stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        stored = None
+    if stored is None:
+        raise DataError("cannot be decoded", where=where, hint="run `viewfinder check` to find all such files")
+    image = _colours(_eight_bits(stored, where))
+    return _with_channels(upright(image, header.orientation), channels or image.shape[2])
+
+
+def load_image(path: str | Path, channels: int | None = None) -> NDArray[np.uint8]:
+    """Return the image in a file, as `decode` does. Raises DataError."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError("no such file", where=path, hint="check the path") from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from None
+    return decode(content, channels, str(path))
+
+
+class Fitted(NamedTuple):
+    """An image at a network's input size, and the map that brought it there."""
+
+    pixels: NDArray[np.uint8]
+    """(size, size, channels)."""
+    matrix: NDArray[np.float64]
+    """(2, 3): pixels of the image → pixels of the input, continuous coordinates."""
+
+
+def fit(image: NDArray[np.uint8], size: int, channels: int) -> Fitted:
+    """Fit an image (H, W, C) into a square: the aspect ratio stays, the rest is black, the image is centred.
+
+    Averages when it shrinks, interpolates when it grows, and changes no value when the size is right.
+    """
+    image = _with_channels(image, channels)
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    to_height, to_width = (max(1, round(side * size / longest)) for side in (height, width))
+    top, left = (size - to_height) // 2, (size - to_width) // 2
+    matrix = np.array([[to_width / width, 0, left], [0, to_height / height, top]], dtype=np.float64)
+    if (to_height, to_width) != (height, width):
+        method = cv2.INTER_AREA if longest > size else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (to_width, to_height), interpolation=method)
+        image = np.asarray(resized, dtype=np.uint8).reshape(to_height, to_width, channels)
+    if to_height == to_width:
+        return Fitted(image, matrix)
+    pixels = np.zeros((size, size, channels), dtype=np.uint8)
+    pixels[top : top + to_height, left : left + to_width] = image
+    return Fitted(pixels, matrix)
+
+
+def fit_all(
+    images: Images, size: int, channels: int, progress: Progress | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Fit a column of images.
+
+    Nothing is copied where an array has the right form already. Files are decoded once, several at a time, and kept in
+    the cache.
+
+    Args:
+        images: N images.
+        size: the side of the square in pixels.
+        channels: 1 or 3.
+        progress: called with (done, all) while images are decoded.
+
+    Returns:
+        The pixels (N, size, size, channels), and the maps (N, 2, 3) as in `Fitted`.
+
+    Raises:
+        DataError: an image cannot be read; it names the file.
+    """
+    if isinstance(images, ArrayImages) and images.pixels.shape[1:] == (size, size, channels):
+        return _rows(images.pixels, images.rows), np.tile(np.eye(2, 3), (len(images), 1, 1))
+    if isinstance(images, FileImages):
+        return _fit_files(images, size, channels, progress)
+    return _fit_now(images, size, channels, progress)
+
+
+def inverted(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse maps (N, 2, 3) of affine maps (N, 2, 3)."""
+    linear = np.linalg.inv(matrices[:, :, :2])
+    return np.concatenate([linear, -linear @ matrices[:, :, 2:]], axis=2)
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Images in files, decoded when they are asked for.
+
+    Args:
+        root: the folder, or the zip, that the files are in.
+        paths: relative to it, with forward slashes; the same for all selections of one column.
+        rows: (N,) int64: which of `paths`, in which order.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    rows: NDArray[np.int64]
+    _archives: list[zipfile.ZipFile] = field(default_factory=list, repr=False, compare=False)
+    _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, root: Path, paths: tuple[str, ...]) -> FileImages:
+        """Return the column of all `paths`."""
+        return cls(root, paths, np.arange(len(paths)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        return decode(self.content(row), None, self.where(row))
+
+    def select(self, rows: NDArray[Any]) -> FileImages:
+        return replace(self, rows=self.rows[rows])
+
+    def where(self, row: int) -> str:
+        return str(self.paths[self.rows[row]])
+
+    def content(self, row: int) -> bytes:
+        """Return a file's bytes. Raises DataError."""
+        name = self.where(row)
+        if self.root.is_dir():
+            try:
+                return (self.root / name).read_bytes()
+            except OSError as error:
+                raise DataError(f"cannot be read: {error.strerror}", where=name, hint=f"in {self.root}") from None
+        with readable(f"{self.root.name}/{name}"):
+            return self._archive().read(name)
+
+    def fingerprint(self) -> str:
+        missing = [row for row in range(len(self)) if self.where(row) not in self._digests]
+        with ThreadPoolExecutor(_threads()) as pool:
+            for row, digest in zip(missing, pool.map(self._digest, missing), strict=True):
+                self._digests[self.where(row)] = digest
+        content = b"".join(self._digests[self.where(row)] for row in range(len(self)))
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+    def stamp(self) -> str:
+        """Return what changes with the content of any of `paths`, without reading it: names, sizes and times."""
+        if not self.root.is_dir():
+            infos = [self._archive().getinfo(name) for name in self.paths]
+            return key_of([(info.filename, info.file_size, info.CRC) for info in infos])
+        states = []
+        for name in self.paths:
+            try:
+                state = (self.root / name).stat()
+                states.append((name, state.st_size, state.st_mtime_ns))
+            except OSError:
+                states.append((name, 0, 0))
+        return key_of(states)
+
+    def _digest(self, row: int) -> bytes:
+        return hashlib.blake2b(self.content(row), digest_size=16).digest()
+
+    def _archive(self) -> zipfile.ZipFile:
+        if not self._archives:
+            self._archives.append(open_zip(self.root, str(self.root)))
+        return self._archives[0]
+
+
+def _eight_bits(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise DataError(f"holds {image.dtype} values", where=where, hint="save it with 8 or 16 bits a channel")
+    return image
+
+
+def _colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return gray (H, W, 1) or RGB (H, W, 3) from OpenCV's gray, BGR or BGRA."""
+    if image.ndim == 2:
+        return image[:, :, None]
+    if image.shape[2] == 4:
+        alpha = image[:, :, 3:].astype(np.uint16)
+        over_white = image[:, :, :3] * alpha + 255 * (255 - alpha)
+        image = ((over_white + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if image.shape[2] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=2)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[:, :, None]
+
+
+def _rows(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return `array[rows]`, without a copy where the rows are consecutive."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return array[rows[0] : rows[0] + len(rows)]
+    return array[rows]
+
+
+def _fit_files(
+    images: FileImages, size: int, channels: int, progress: Progress | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Decode all files of the column, of which `images` may be a selection, so that every selection finds them.
+
+    A small selection that is not in the cache is not worth that: it is decoded by itself.
+    """
+    key = key_of("fitted", images.stamp(), size, channels)
+    if 2 * len(images) < len(images.paths) and (stored := open_entry(key)) is None:
+        return _fit_now(images, size, channels, progress)
+    every = replace(images, rows=np.arange(len(images.paths)))
+    stored = fetch(
+        key,
+        lambda rows: _store_fitted(every, size, channels, progress, rows),
+        source=str(images.root),
+        kind=f"images at {size}×{size}",
+    )
+    pixels, matrices = _rows(stored.pixels, images.rows), stored.arrays["matrices"][images.rows]
+    for row in np.flatnonzero(np.isnan(matrices[:, 0, 0])):
+        pixels = np.array(pixels)
+        pixels[row], matrices[row] = fit(images[int(row)], size, channels)
+    return pixels, matrices
+
+
+def _fit_now(
+    images: Images, size: int, channels: int, progress: Progress | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    pixels = np.zeros((len(images), size, size, channels), dtype=np.uint8)
+    matrices = np.zeros((len(images), 2, 3))
+    for row, fitted in enumerate(_fitted(images, size, channels, progress)):
+        if isinstance(fitted, DataError):
+            raise fitted
+        pixels[row], matrices[row] = fitted
+    return pixels, matrices
+
+
+def _store_fitted(
+    images: FileImages, size: int, channels: int, progress: Progress | None, rows: Rows
+) -> Mapping[str, NDArray[Any]]:
+    """Give all fitted images to the store; one that cannot be read is black, and its map NaN."""
+    unreadable = Fitted(np.zeros((size, size, channels), dtype=np.uint8), np.full((2, 3), np.nan))
+    matrices = []
+    for fitted in _fitted(images, size, channels, progress):
+        pixels, matrix = unreadable if isinstance(fitted, DataError) else fitted
+        rows(pixels[None])
+        matrices.append(matrix)
+    return {"matrices": np.array(matrices)}
+
+
+def _fitted(images: Images, size: int, channels: int, progress: Progress | None) -> Iterator[Fitted | DataError]:
+    """Give each image fitted, or why it cannot be read; a few threads work ahead."""
+
+    def one(row: int) -> Fitted | DataError:
+        try:
+            return fit(images[row], size, channels)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        for start in range(0, len(images), _AT_ONCE):
+            yield from pool.map(one, range(start, min(start + _AT_ONCE, len(images))))
+            if progress is not None:
+                progress(min(start + _AT_ONCE, len(images)), len(images))
+
+
+def _threads() -> int:
+    return min(8, os.cpu_count() or 1)

@@ -1,0 +1,84 @@
+"""Reading any data that viewfinder knows: `read` finds out what a path holds.
+
+A format is one module with `sniff(path)`, `parts(path)`, `read(path, part)` and, where it makes sense,
+`write(dataset, path)`, and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from viewfinder.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from viewfinder.data.dataset import Dataset
+
+__all__ = ["FORMATS", "parts", "read", "write"]
+
+FORMATS = {
+    "kaggle-digits": "viewfinder.data.formats.kaggle_digits",
+    "kaggle-faces": "viewfinder.data.formats.kaggle_faces",
+}
+"""In the order in which they are asked."""
+
+
+class Format(Protocol):
+    """What a format's module offers."""
+
+    LOOKS_FOR: str
+    """What it needs to find, for the error that says that nothing was found."""
+
+    def sniff(self, path: Path) -> bool: ...
+
+    def parts(self, path: Path) -> tuple[str, ...]: ...
+
+    def read(self, path: Path, part: str) -> Dataset: ...
+
+    def write(self, dataset: Dataset, path: Path) -> None: ...
+
+
+def read(path: str | Path, part: str = "train", format: str | None = None) -> Dataset:
+    """Return the dataset at a path.
+
+    Args:
+        path: a file or a folder, such as a competition's download as it is.
+        part: "train", or "test": the part of a source that is kept apart.
+        format: a name in `FORMATS`; None: found out.
+
+    Raises:
+        DataError: nothing is there, it is none of the known formats, or a file, row or value in it is wrong.
+    """
+    place = Path(path).expanduser().absolute()
+    return _format(format or _sniffed(place)).read(place, part)
+
+
+def parts(path: str | Path, format: str | None = None) -> tuple[str, ...]:
+    """Return the names of the parts that a path has."""
+    place = Path(path).expanduser().absolute()
+    return _format(format or _sniffed(place)).parts(place)
+
+
+def write(dataset: Dataset, path: str | Path, format: str) -> None:
+    """Write a dataset in a format. Raises DataError where the format cannot hold it."""
+    module = _format(format)
+    if not hasattr(module, "write"):
+        raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")
+    module.write(dataset, Path(path).expanduser().absolute())
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise DataError(f"unknown format {name!r}", hint=nearest(name, FORMATS))
+    return cast(Format, import_module(FORMATS[name]))
+
+
+def _sniffed(path: Path) -> str:
+    if not path.exists():
+        raise DataError("no such file or folder", where=path, hint="check the path")
+    for name in FORMATS:
+        if _format(name).sniff(path):
+            return name
+    known = "; ".join(_format(name).LOOKS_FOR for name in FORMATS)
+    raise DataError("holds nothing that viewfinder can read", where=path, hint=f"looked for: {known}")

@@ -1,0 +1,150 @@
+"""Where data comes from: a folder, a zip (with zips inside) or a single file, all read in the same way.
+
+Zips are not trusted: one that is encrypted, damaged or inflates to an absurd size is an error, not a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from viewfinder.errors import DataError
+
+__all__ = ["Source", "check_members", "open_zip", "readable"]
+
+LARGEST = 8 << 30
+"""Bytes that one member of a zip may inflate to."""
+LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
+"""How much smaller than its content a member may be, once its content is larger than the second number."""
+
+
+class Source:
+    """A folder, a zip or a single file, and the files in it.
+
+    A file of a zip may itself be a zip: "training.zip/training.csv" is a name like any other.
+    Raises DataError where the path is not there, or is a zip that cannot be used.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise DataError("no such file or folder", where=self.path, hint="check the path")
+        self._zipped: dict[str, zipfile.ZipInfo] | None = None
+        if self.path.suffix.lower() == ".zip" and self.path.is_file():
+            with open_zip(self.path, str(self.path)) as archive:
+                self._zipped = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the path itself is one csv file."""
+        return self.path.suffix.lower() == ".csv" and self.path.is_file()
+
+    def where(self, name: str, inside: str = "") -> str:
+        """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""
+        there = [self.path.name] if self.path.is_file() and self._zipped is None else [self.path.name, name]
+        return "/".join([*there, inside] if name.lower().endswith(".zip") and inside else there)
+
+    def find(self, *names: str) -> str | None:
+        """Return the first of `names` that is there: in the zip (the least deep one), in the folder, or the file."""
+        return next((found for name in names if (found := self._find(name)) is not None), None)
+
+    def _find(self, name: str) -> str | None:
+        if self._zipped is not None:
+            same = [file for file in self._zipped if PurePosixPath(file).name.lower() == name.lower()]
+            return min(same, key=lambda file: (file.count("/"), file), default=None)
+        if self.path.is_dir():
+            return name if (self.path / name).is_file() else None
+        return name if self.path.name.lower() == name.lower() else None
+
+    def key(self, name: str) -> str:
+        """Return a digest that changes with the content of a file: from a zip's own checksum, else from the content."""
+        if self._zipped is not None:
+            info = self._zipped[name]
+            return _digest([f"{PurePosixPath(name).name} {info.file_size} {info.CRC:08x}".encode()])
+        with self.open(name) as file:
+            return _digest(iter(lambda: file.read(1 << 20), b""))
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file for reading. Errors inside the zip, now or while it is read, become DataError."""
+        if self._zipped is None:
+            with (self.path / name if self.path.is_dir() else self.path).open("rb") as file:
+                yield file
+            return
+        where = f"{self.path.name}/{name}"
+        with readable(where), open_zip(self.path, where) as archive, archive.open(name) as member:
+            yield member
+
+    @contextmanager
+    def open_inside(self, name: str, suffix: str) -> Iterator[tuple[str, IO[bytes]]]:
+        """Open a file; where it is a zip, its only file that ends in `suffix`. Gives the short name and the stream."""
+        if not name.lower().endswith(".zip"):
+            with self.open(name) as file:
+                yield PurePosixPath(name).name, file
+            return
+        where = f"{self.path.name}/{name}"
+        with ExitStack() as stack:
+            seekable = stack.enter_context(_seekable(stack.enter_context(self.open(name))))
+            archive = stack.enter_context(open_zip(seekable, where))
+            inside = [info.filename for info in archive.infolist() if info.filename.lower().endswith(suffix)]
+            if len(inside) != 1:
+                raise DataError(f"holds {len(inside)} {suffix} files instead of one", where=where)
+            with readable(where):
+                yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
+
+
+def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:
+    """Return an open zip whose members are checked. Raises DataError."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, NotImplementedError):
+        raise DataError("is not a zip file, or is cut off", where=where, hint="download it again") from None
+    try:
+        check_members(archive.infolist(), where)
+    except DataError:
+        archive.close()
+        raise
+    return archive
+
+
+def check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
+    """Raise DataError for a zip that is encrypted or a bomb."""
+    for info in members:
+        if info.flag_bits & 1:
+            raise DataError(f"{info.filename} is encrypted", where=where, hint="unpack it first, then read the folder")
+        bomb = info.file_size > RATIO_MATTERS and info.file_size > LARGEST_RATIO * max(1, info.compress_size)
+        if bomb or info.file_size > LARGEST:
+            size = f"{info.file_size / 1e9:.1f} GB from {info.compress_size / 1e6:.1f} MB"
+            raise DataError(f"{info.filename} would inflate to {size}", where=where, hint="it is not read")
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Turn what goes wrong while a member is inflated into DataError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise DataError("is damaged", where=where, hint="download it again") from None
+
+
+@contextmanager
+def _seekable(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give a seekable copy of a stream: seeking inside a zip's member would inflate it again and again."""
+    with tempfile.TemporaryFile() as copy:
+        while block := stream.read(1 << 20):
+            copy.write(block)
+        copy.seek(0)
+        yield copy
+
+
+def _digest(blocks: Iterable[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
