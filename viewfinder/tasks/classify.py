@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor, nn
@@ -129,8 +128,7 @@ class _Scores(nn.Module):
         self.network, self.copies = network, copies
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        scores = [self.network(copy).float().softmax(1) for copy in self.copies(images)]
-        return (torch.stack(scores).mean(0),)
+        return (self.copies.answers(self.network, images).softmax(2).mean(0),)
 
 
 def _scores(predictions: Sequence[Label]) -> NDArray[np.float32]:

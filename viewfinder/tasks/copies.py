@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewfinder.config import Predict
 
@@ -11,7 +11,7 @@ __all__ = ["Copies"]
 
 
 class Copies:
-    """(B, H, W, C) uint8 → a list of as many copies as `moves` has entries.
+    """A network's answers for all copies, in one pass: (B, H, W, C) uint8 → (copies, B, outputs) float32.
 
     moves: for each copy (mirrored, x, y), by how many pixels it was moved right and down before it was mirrored.
     """
@@ -21,9 +21,13 @@ class Copies:
         sides = [(0, 0), (step, 0), (-step, 0), (0, step), (0, -step)] if step else [(0, 0)]
         self.moves = [(mirrored, x, y) for mirrored in (False, True)[: 1 + predict.mirror] for x, y in sides]
 
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        copies = [(mirrored, _moved(_moved(images, 2, x), 1, y)) for mirrored, x, y in self.moves]
-        return [copy.flip(2) if mirrored else copy for mirrored, copy in copies]
+    def answers(self, network: nn.Module, images: Tensor) -> Tensor:
+        outputs: Tensor = network(torch.cat([self._copy(images, *move) for move in self.moves]))
+        return outputs.float().reshape(len(self.moves), images.shape[0], -1)
+
+    def _copy(self, images: Tensor, mirrored: bool, x: int, y: int) -> Tensor:
+        moved = _moved(_moved(images, 2, x), 1, y)
+        return moved.flip(2) if mirrored else moved
 
 
 def _moved(images: Tensor, axis: int, by: int) -> Tensor:

@@ -151,10 +151,11 @@ class _Points(nn.Module):
         self.register_buffer("flipped", torch.from_numpy(flipped), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        answers = zip(self.copies(images), self.copies.moves, strict=True)
-        return (torch.stack([self._back(self.network(copy).float(), *move) for copy, move in answers]).mean(0),)
+        answers = self.copies.answers(self.network, images)
+        return (torch.stack([self._back(*pair) for pair in zip(answers, self.copies.moves, strict=True)]).mean(0),)
 
-    def _back(self, outputs: Tensor, mirrored: bool, x: int, y: int) -> Tensor:
+    def _back(self, outputs: Tensor, move: tuple[bool, int, int]) -> Tensor:
+        mirrored, x, y = move
         points = outputs.reshape(outputs.shape[0], -1, 2)
         across, down = points[..., 0], points[..., 1]
         if mirrored:
