@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +25,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Augment", "Data", "Optim", "Predict", "Recipe", "Train", "load_recipe", "recipe_names"]
+__all__ = ["Augment", "Data", "Optim", "Predict", "Recipe", "Train", "load_recipe", "parse_changes", "recipe_names"]
 
 
 class _Part(BaseModel):
@@ -191,6 +191,17 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
     for key, value in (changes or {}).items():
         _set(values, key, value)
     return _validated(values, where)
+
+
+def parse_changes(texts: Iterable[str]) -> dict[str, str]:
+    """Return changes for `load_recipe` from texts such as "optim.lr=0.003". Raises RecipeError without a "="."""
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(f"cannot read {text!r}", where="--set", hint="write it like optim.lr=0.003")
+        changes[key.strip()] = value.strip()
+    return changes
 
 
 def _read(name: str | Path) -> dict[str, Any]:

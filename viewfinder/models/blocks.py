@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Pixels", "Residual", "SameConv", "conv"]
+__all__ = ["Pixels", "Residual", "SameConv", "Scaling", "conv"]
 
 Scaling = Literal["raw", "unit", "image"]
 
@@ -20,7 +20,7 @@ class Pixels(nn.Module):
         scaling: raw: 0 to 255; unit: 0 to 1; image: mean 0 and standard deviation 1 within each image.
     """
 
-    FLOOR = 25.0  # variance added under the root: a blank image stays blank, its noise is not blown up
+    floor = 25.0  # variance added under the root: a blank image stays blank, its noise is not blown up
 
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Pixels(nn.Module):
         if self.scaling == "unit":
             return pixels / 255
         centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
-        return centred * torch.rsqrt(centred.square().mean((1, 2, 3), keepdim=True) + self.FLOOR)
+        return centred * torch.rsqrt(centred.square().mean((1, 2, 3), keepdim=True) + self.floor)
 
     def extra_repr(self) -> str:
         return self.scaling

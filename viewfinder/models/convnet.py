@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import Field, model_validator
 from torch import nn
 
 from viewfinder.config import Data
-from viewfinder.models.blocks import Pixels, Residual, conv
+from viewfinder.models.blocks import Pixels, Residual, Scaling, conv
 from viewfinder.models.options import Count, Network, Rate
 
 __all__ = ["ConvNet"]
@@ -14,25 +15,39 @@ __all__ = ["ConvNet"]
 class ConvNet(Network):
     """A stem that halves the image, stages of 3×3 convolutions, the mean over what is left, one linear layer."""
 
+    pixels: Scaling = "image"
+    """What is done to pixels first: raw, unit (0 to 1), or image (mean 0 and deviation 1 within each image)."""
     stem: Count = 5
     """Side of the first kernel, whose stride is 2."""
     widths: tuple[Count, ...] = (32, 64)
     """Channels of each stage; between stages the largest of 2×2 is kept."""
     depths: tuple[Count, ...] = (2, 3)
     """Blocks of each stage."""
+    unpadded: int = Field(0, ge=0)
+    """So many stages, the stem with the first, do not pad: each convolution takes two pixels off, which saves time."""
     residual: bool = False
     """Blocks are pairs of convolutions with the input carried around them, which deep networks need."""
     dropout: Rate = 0
     """Before the linear layer."""
 
+    @model_validator(mode="after")
+    def _one_depth_a_stage(self) -> ConvNet:
+        if len(self.widths) != len(self.depths):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.depths)} depths, but a stage has one of each")
+        return self
+
     def build(self, data: Data, outputs: int) -> nn.Module:
-        layers: list[nn.Module] = [Pixels("image"), conv(data.channels, self.widths[0], self.stem, stride=2)]
         channels = self.widths[0]
-        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=False)):
+        stem_pad = 0 if self.unpadded else None
+        layers: list[nn.Module] = [Pixels(self.pixels), conv(data.channels, channels, self.stem, 2, stem_pad)]
+        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
             layers += [nn.MaxPool2d(2)] * (stage > 0)
-            for _ in range(depth):
-                same = self.residual and channels == width
-                layers.append(Residual(width) if same else conv(channels, width))
-                channels = width
+            layers += self._blocks(channels, width, depth, None if stage >= self.unpadded else 0)
+            channels = width
         head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(self.dropout), nn.Linear(channels, outputs)]
         return nn.Sequential(*layers, *head)
+
+    def _blocks(self, channels: int, width: int, depth: int, pad: int | None) -> list[nn.Module]:
+        first = [conv(channels, width, padding=pad)] if not self.residual or channels != width else []
+        rest = depth - len(first)
+        return [*first, *(Residual(width) if self.residual else conv(width, width, padding=pad) for _ in range(rest))]

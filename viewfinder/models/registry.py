@@ -54,8 +54,10 @@ def options_of(recipe: Recipe) -> Network:
 
 def _first(error: ValidationError, network: type[Network], where: str) -> RecipeError:
     first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return RecipeError(f"model: {message}", where=where)
     key = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return RecipeError(f"unknown option 'model.{key}'", where=where, hint=nearest(key, network.model_fields))
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return RecipeError(f"model.{key}: {message}, got {first['input']!r}", where=where)
+    return RecipeError(f"model.{key}: {message[:1].lower()}{message[1:]}, got {first['input']!r}", where=where)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from viewfinder.config import Recipe
     from viewfinder.tasks.base import Task
 
-__all__ = ["TASKS", "create"]
+__all__ = ["TASKS", "create", "usual_names"]
 
 TASKS = {
     "classify": "viewfinder.tasks.classify:Classify",
@@ -22,8 +22,17 @@ TASKS = {
 
 def create(recipe: Recipe, names: Sequence[str]) -> Task:
     """Return the recipe's task for a dataset's names. Raises RecipeError for an unknown one."""
+    return _kind(recipe)(recipe, names)
+
+
+def usual_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return as many names as the usual dataset of the recipe's task has."""
+    return _kind(recipe).usual_names
+
+
+def _kind(recipe: Recipe) -> type[Task]:
     if recipe.task not in TASKS:
         raise RecipeError(f"unknown task {recipe.task!r}", where=recipe.name, hint=nearest(recipe.task, TASKS))
     module, name = TASKS[recipe.task].split(":")
-    task: Task = getattr(import_module(module), name)(recipe, names)
-    return task
+    kind: type[Task] = getattr(import_module(module), name)
+    return kind

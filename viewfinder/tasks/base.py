@@ -37,7 +37,7 @@ class Metric:
         """Return the value as people read it: "99.52 %", "1.573 px", "unknown" for NaN."""
         if np.isnan(value):
             return "unknown"
-        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g} {self.unit}".strip()
+        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:#.4g}".rstrip(".") + f" {self.unit}".rstrip()
 
     def better(self, new: float, old: float) -> bool:
         """Whether `new` is strictly better than `old`; anything is better than NaN."""

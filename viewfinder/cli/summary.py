@@ -1,0 +1,55 @@
+"""viewfinder summary: the layers of a recipe's network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from viewfinder.models.summary import Layer
+
+__all__ = ["summary"]
+
+
+def summary(
+    recipe: Annotated[str, typer.Argument(help="The name of a recipe, or the path of a TOML file.")],
+    data: Annotated[Path | None, typer.Option(help="A dataset whose names decide the size of the last layer.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value of the recipe, such as model.dropout=0.")
+    ] = None,
+) -> None:
+    """Print the layers of a recipe's network: what comes out of each, and its parameters.
+
+    Example:
+
+        viewfinder summary seed-digits
+    """
+    from viewfinder import tasks
+    from viewfinder.config import load_recipe, parse_changes
+    from viewfinder.data.reading import read
+    from viewfinder.models.summary import summary as layers_of
+
+    known = load_recipe(recipe, parse_changes(change or []))
+    names = tasks.usual_names(known) if data is None else read(data).names
+    layers = layers_of(tasks.create(known, names).build(), known.data)
+    size, channels = known.data.size, known.data.channels
+    typer.echo(f"{known.name}: {size} × {size} × {channels} in, {layers[-1].shape[-1]} numbers out\n")
+    typer.echo("\n".join(_table(layers)))
+
+
+def _table(layers: Sequence[Layer]) -> Iterator[str]:
+    shapes = [" × ".join(map(str, layer.shape)) for layer in layers]
+    total = f"{sum(layer.parameters for layer in layers):,}"
+    first = max(len(layer.kind) for layer in layers)
+    second = max(len("output"), *map(len, shapes))
+    third = max(len("parameters"), len(total))
+    yield f"{'layer':{first}}  {'output':{second}}  {'parameters':>{third}}"
+    rule = "─" * (first + second + third + 4)
+    yield rule
+    for layer, shape in zip(layers, shapes, strict=True):
+        yield f"{layer.kind:{first}}  {shape:{second}}  {layer.parameters:>{third},}"
+    yield rule
+    yield f"{'in all':{first + second + 2}}  {total:>{third}}"
