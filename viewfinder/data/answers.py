@@ -53,7 +53,7 @@ class Answer(Protocol):
         ...
 
     def text(self) -> str:
-        """Return what is said in words, "seven 98 %"; empty where a picture says it better."""
+        """Return what is said in words, "seven (98 %)"; empty where a picture says it better."""
         ...
 
     def draw(self, image: NDArray[np.uint8], truth: Any = None) -> NDArray[np.uint8]:
@@ -95,7 +95,7 @@ class Label:
         return self
 
     def text(self) -> str:
-        return self.label if self.scores is None else f"{self.label} {100 * self.score:.0f} %"
+        return self.label if self.scores is None else f"{self.label} ({100 * self.score:.3g} %)"
 
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label

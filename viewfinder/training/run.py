@@ -104,7 +104,7 @@ class Run:
         if not source:
             raise RunError(f"its {name} samples came from memory", where=self.folder, hint="pass the dataset itself")
         every = read(source, part=about["part"])
-        rows = self._rows(name)
+        rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
         if not fits or (dataset := every.select(rows)).fingerprint != about["fingerprint"]:
             raise RunError(
@@ -114,7 +114,8 @@ class Run:
             )
         return dataset
 
-    def _rows(self, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def rows(self, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return which rows of the source "train" or "val" are. Raises RunError when the record is damaged."""
         path = self.folder / "split.safetensors"
         try:
             return np.asarray(load_file(path)[name])
