@@ -7,6 +7,7 @@ TIFF 6.0, whose directory is also how EXIF is stored in the others (EXIF 2.32, s
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from viewfinder.errors import DataError
 
 __all__ = ["Header", "inspect", "upright"]
 
-_ORIENTATION, _WIDTH, _HEIGHT = 274, 256, 257
+_ORIENTATION, _WIDTH, _HEIGHT, _EXTRA_SAMPLES = 274, 256, 257, 338
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+"""A JPEG marker with a segment, or the end: not a data byte, a restart marker or a fill byte."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Header:
     Args:
         width: in pixels, as stored.
         height: in pixels, as stored.
-        orientation: EXIF's 1 to 8; what `upright` undoes.
+        orientation: EXIF's 1 to 8, which `upright` undoes; 1 for TIFF, which OpenCV turns by itself.
     """
 
     width: int
     height: int
     orientation: int = 1
+    alpha: int = 0
+    """TIFF's ExtraSamples: 1 for colours that are multiplied by their alpha already, 2 for colours that are not."""
 
 
 def inspect(content: bytes, where: str) -> Header:
@@ -74,25 +79,18 @@ class _CutOffError(Exception):
 
 def _jpeg(content: bytes) -> Header:
     at, size, orientation = 2, (0, 0), 1
-    while True:
-        at = content.find(b"\xff", at)
-        if at < 0:
-            raise _CutOffError
-        marker = content[at + 1]
+    while (found := _MARKER.search(content, at)) is not None:
+        marker, at = found[1][0], found.end()
         if marker == 0xD9:
             return Header(*size, orientation)
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # a data byte, or a marker without a segment
-            at += 2
-        else:
-            (length,) = struct.unpack_from(">H", content, at + 2)
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-                height, width = struct.unpack_from(">HH", content, at + 5)
-                size = (width, height)
-            elif marker == 0xE1 and content.startswith(b"Exif\0\0", at + 4):
-                orientation = _exif_orientation(content[at + 10 : at + 2 + length])
-            at += 2 + length
+        (length,) = struct.unpack_from(">H", content, at)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, at + 3)
+            size = (width, height)
+        elif marker == 0xE1 and content.startswith(b"Exif\0\0", at + 2):
+            orientation = _exif_orientation(content[at + 8 : at + length])
+        at += length
+    raise _CutOffError
 
 
 def _png(content: bytes) -> Header:
@@ -147,7 +145,7 @@ def _bmp(content: bytes) -> Header:
 
 def _tiff(content: bytes) -> Header:
     tags = _directory(content)
-    return Header(tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_ORIENTATION, 1))
+    return Header(tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), alpha=tags.get(_EXTRA_SAMPLES, 0))
 
 
 def _exif_orientation(exif: bytes) -> int:

@@ -34,6 +34,10 @@ LARGEST = 1 << 28
 Progress = Callable[[int, int], None]
 _AT_ONCE = 64
 
+# OpenCV's own lines on stderr would stand beside our one line; older versions have the function elsewhere.
+_set_log_level: Callable[[int], Any] = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+_set_log_level(0)
+
 
 def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8]:
     """Return an image (H, W, C), upright.
@@ -59,7 +63,9 @@ def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8
         stored = None
     if stored is None:
         raise DataError("cannot be decoded", where=where, hint="run `viewfinder check` to find all such files")
-    image = _colours(_eight_bits(stored, where))
+    # of a TIFF with 8 bits, libtiff multiplies the colours by alpha where the file has not done so
+    multiplied = header.alpha == 1 or (header.alpha == 2 and stored.dtype == np.uint8)
+    image = _colours(_eight_bits(stored, where), multiplied)
     return _with_channels(upright(image, header.orientation), channels or image.shape[2])
 
 
@@ -221,14 +227,14 @@ def _eight_bits(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
     return image
 
 
-def _colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _colours(image: NDArray[np.uint8], multiplied: bool) -> NDArray[np.uint8]:
     """Return gray (H, W, 1) or RGB (H, W, 3) from OpenCV's gray, BGR or BGRA."""
     if image.ndim == 2:
         return image[:, :, None]
     if image.shape[2] == 4:
         alpha = image[:, :, 3:].astype(np.uint16)
-        over_white = image[:, :, :3] * alpha + 255 * (255 - alpha)
-        image = ((over_white + 127) // 255).astype(np.uint8)
+        colours = image[:, :, :3] * (np.uint16(255) if multiplied else alpha)
+        image = np.minimum((colours + 255 * (255 - alpha) + 127) // 255, 255).astype(np.uint8)
     return np.ascontiguousarray(image[:, :, ::-1])
 
 

@@ -6,10 +6,13 @@ A format is one module with `sniff(path)`, `parts(path)`, `read(path, part)` and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from viewfinder.data.formats.csv_text import header
+from viewfinder.data.sources import Source
 from viewfinder.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -20,6 +23,10 @@ __all__ = ["FORMATS", "parts", "read", "write"]
 FORMATS = {
     "kaggle-digits": "viewfinder.data.formats.kaggle_digits",
     "kaggle-faces": "viewfinder.data.formats.kaggle_faces",
+    "idx": "viewfinder.data.formats.idx",
+    "npz": "viewfinder.data.formats.npz",
+    "folders": "viewfinder.data.formats.folders",
+    "plain": "viewfinder.data.formats.plain",
 }
 """In the order in which they are asked."""
 
@@ -81,4 +88,21 @@ def _sniffed(path: Path) -> str:
         if _format(name).sniff(path):
             return name
     known = "; ".join(_format(name).LOOKS_FOR for name in FORMATS)
-    raise DataError("holds nothing that viewfinder can read", where=path, hint=f"looked for: {known}")
+    raise DataError(f"cannot be used: it {_what(path)}", where=path, hint=f"looked for {known}")
+
+
+def _what(path: Path) -> str:
+    """Return what a path holds, for a message."""
+    source = Source(path)
+    if source.is_csv:
+        with source.open(path.name) as stream:
+            return "has the columns " + _first(header(stream, path.name))
+    if not source.is_container:
+        return "is of no known kind"
+    files = source.files()
+    return f"holds {_first(files)}" if files else "is empty"
+
+
+def _first(names: Sequence[str], count: int = 4) -> str:
+    shown = ", ".join(name[:40] for name in names[:count])
+    return f"{shown} … ({len(names)} in all)" if len(names) > count else shown

@@ -6,6 +6,7 @@ Zips are not trusted: one that is encrypted, damaged or inflates to an absurd si
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import zipfile
 import zlib
@@ -44,6 +45,20 @@ class Source:
     def is_csv(self) -> bool:
         """Whether the path itself is one csv file."""
         return self.path.suffix.lower() == ".csv" and self.path.is_file()
+
+    @property
+    def is_container(self) -> bool:
+        """Whether the path is a folder or a zip."""
+        return self._zipped is not None or self.path.is_dir()
+
+    def files(self) -> list[str]:
+        """Return all files of a folder or a zip, at any depth, in order, with forward slashes; hidden ones are not."""
+        if self._zipped is not None:
+            names = list(self._zipped)
+        else:
+            walk = os.walk(self.path)
+            names = [(Path(folder) / name).relative_to(self.path).as_posix() for folder, _, own in walk for name in own]
+        return sorted(name for name in names if not any(part.startswith((".", "__")) for part in name.split("/")))
 
     def where(self, name: str, inside: str = "") -> str:
         """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from viewfinder.data.check import Finding
+    from viewfinder.data.findings import Finding
 
 __all__ = ["Entry", "Stored", "cache_folder", "clear", "entries", "fetch", "key_of", "open_entry"]
 
@@ -62,7 +62,7 @@ class Stored:
         """Return what a dataset that was read from here should say about it."""
         if not self.problem:
             return ()
-        from viewfinder.data.check import Finding
+        from viewfinder.data.findings import Finding
 
         advice = "free some space or name another folder in VIEWFINDER_CACHE; until then every reading takes longer"
         return (Finding("cache", "info", "what was read could not be kept for the next time", (self.problem,), advice),)

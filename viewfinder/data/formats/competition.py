@@ -35,7 +35,11 @@ class Files:
 
 
 def side_table(source: Source, *names: str) -> list[dict[str, str]] | None:
-    """Return the rows of the first of the csv files `names` that a download has (zipped or not), or None."""
+    """Return the rows of the first of the csv files `names` that a download has (zipped or not), or None.
+
+    For a single csv file they are looked for beside it.
+    """
+    source = Source(source.path.parent) if source.is_csv else source
     found = source.find(*names)
     if found is None:
         return None

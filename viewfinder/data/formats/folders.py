@@ -1,0 +1,169 @@
+"""A folder a class: `cats/tom.jpg`; also below `train`, `val` and `test`; all of it may be in a zip.
+
+Files are not decoded here: `check` finds those that cannot be, and training names them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from viewfinder.data.dataset import Dataset, Images
+from viewfinder.data.findings import Finding
+from viewfinder.data.images import SUFFIXES, FileImages
+from viewfinder.data.sources import Source
+from viewfinder.data.targets import Labels
+from viewfinder.errors import DataError
+
+__all__ = ["parts", "read", "sniff", "write"]
+
+LOOKS_FOR = "a folder of images for every class"
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+NO_CLASS = ("images", "image", "img", "photos", "jpegimages")
+"""One folder of this name says where images are, not what they show."""
+
+
+def sniff(path: Path) -> bool:
+    """Whether most images of a folder or a zip are in folders that can be classes."""
+    source = Source(path)
+    if not source.is_container:
+        return False
+    found = _Found.of(source)
+    classes = {file.label for file in found.files if file.label}
+    named = len(classes) > 1 or not classes <= {None, *NO_CLASS, ""}
+    return named and 2 * sum(bool(file.label) for file in found.files) > len(found.files)
+
+
+def parts(path: Path) -> tuple[str, ...]:
+    """Return the parts that a path has."""
+    splits = {file.split for file in _Found.of(Source(path)).files}
+    return tuple(part for part in ("train", "test") if part in splits or (part == "train" and "" in splits))
+
+
+def read(path: Path, part: str) -> Dataset:
+    """Return a part: images as their files are, and a class for each.
+
+    The part "train" has `splits` where the folders are laid out so. A test part without class folders has no targets.
+    Raises DataError where there is no such part.
+    """
+    found = _Found.of(Source(path))
+    names = _sorted({file.label for file in found.files if file.label})
+    files = [file for file in found.files if _part(file) == part]
+    labelled = [file for file in files if file.label]
+    if not files:
+        raise DataError(f"has no part {part!r}", where=path, hint=f"parts: {', '.join(parts(path)) or 'none'}")
+    chosen = labelled or files
+    index = {name: i for i, name in enumerate(names)}
+    splits = np.array([file.split for file in chosen])
+    return Dataset(
+        "classify",
+        names,
+        FileImages.of(path, tuple(file.path for file in chosen)),
+        Labels(np.array([index[file.label] for file in chosen], dtype=np.int64)) if labelled else None,
+        source=str(path),
+        format="folders",
+        part=part,
+        splits=splits if {"train", "val"} <= {*splits.tolist()} else None,
+        ids=np.array([file.path for file in chosen]),
+        notes=found.notes(len(files) - len(chosen)),
+    )
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    split: str
+    """train, val, test, or nothing."""
+    label: str
+    """The class; nothing for an image that is in no class's folder."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    files: Sequence[_File]
+    others: tuple[str, ...]
+    """What is beside the images and is none."""
+
+    @classmethod
+    def of(cls, source: Source) -> _Found:
+        every = source.files()
+        images = [name for name in every if name.lower().endswith(SUFFIXES)]
+        others = tuple(name for name in every if not name.lower().endswith(SUFFIXES))
+        within = [PurePosixPath(name).parts[:-1] for name in images]
+        depth = _shared_folders(within)
+        splits = all(folders[depth : depth + 1] and folders[depth].lower() in SPLITS for folders in within)
+        return cls([_file(name, folders[depth:], splits) for name, folders in zip(images, within, strict=True)], others)
+
+    def notes(self, unlabelled: int) -> tuple[Finding, ...]:
+        notes = []
+        if self.others:
+            message = f"{len(self.others)} files are left out: they are not of a known image format"
+            advice = "known: " + ", ".join(suffix[1:] for suffix in SUFFIXES)
+            notes.append(Finding("other-files", "info", message, self.others, advice))
+        if unlabelled:
+            message = f"{unlabelled} images are left out: they are in no class's folder"
+            notes.append(Finding("no-class", "warning", message, (), "move them into a folder, or delete them"))
+        return tuple(notes)
+
+
+def _shared_folders(within: Sequence[tuple[str, ...]]) -> int:
+    """Return how many folders all images share before the first one that tells them apart or is a split."""
+    depth = 0
+    while within and all(len(folders) > depth + 1 for folders in within):
+        if len({folders[depth] for folders in within}) > 1 or within[0][depth].lower() in SPLITS:
+            break
+        depth += 1
+    return depth
+
+
+def _file(path: str, folders: tuple[str, ...], splits: bool) -> _File:
+    split = SPLITS[folders[0].lower()] if splits else ""
+    inner = folders[1:] if splits else folders
+    return _File(path, split, inner[0] if inner else "")
+
+
+def _part(file: _File) -> str:
+    return "test" if file.split == "test" else "train"
+
+
+def _sorted(names: set[str]) -> tuple[str, ...]:
+    """Return names in order; "2" before "10" where all are numbers."""
+    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else str.casefold))
+
+
+def write(dataset: Dataset, path: Path) -> None:
+    """Write a folder a class of PNG files, below folders for the splits where the dataset has them.
+
+    Raises DataError where the folder exists or the dataset has no classes.
+    """
+    if path.exists():
+        raise DataError("exists", where=path, hint="name a new folder")
+    if not isinstance(targets := dataset.labelled(), Labels):
+        raise DataError(
+            f"holds {dataset.task} targets", where=dataset.source, hint="folders hold classes; npz holds all"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as beside:
+        root = Path(beside) / path.name
+        for row, label in enumerate(targets.ids.tolist()):
+            folder = root / ("" if dataset.splits is None else str(dataset.splits[row])) / dataset.names[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_image(dataset.images, row, folder)
+        root.rename(path)
+
+
+def _write_image(images: Images, row: int, folder: Path) -> None:
+    stem = PurePosixPath(images.where(row)).stem if isinstance(images, FileImages) else ""
+    name = f"{row:06d}-{stem}.png" if stem else f"{row:06d}.png"
+    image = images[row]
+    _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
+    (folder / name).write_bytes(png.tobytes())

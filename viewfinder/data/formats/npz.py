@@ -1,0 +1,192 @@
+"""NumPy's own archive: `images` with `labels` or `points`, as viewfinder writes it; also Keras's and MedMNIST's names.
+
+images   `images`, `x_train`, `train_images`; `x_test`, `test_images`; `x_val`, `val_images`: (N, H, W[, 1 or 3]) uint8
+labels   `labels`, `y_train`, `train_labels` …: (N,) or (N, 1) whole numbers, or names of classes
+points   `points`, `train_points` …: (N, K, 2) pixels, NaN where not annotated
+names    the classes, or the points
+groups, splits, ids   (N,), as in `Dataset`
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.data.dataset import ArrayImages, Dataset
+from viewfinder.data.sources import open_zip
+from viewfinder.data.targets import Labels, PointSets, Targets
+from viewfinder.errors import DataError
+
+__all__ = ["parts", "read", "sniff", "write"]
+
+LOOKS_FOR = "an .npz file with images, and labels or points"
+
+_TRAIN = (("images", "labels", "points"), ("x_train", "y_train", ""), ("train_images", "train_labels", "train_points"))
+_KEYS = {
+    "train": _TRAIN,
+    "val": (("x_val", "y_val", ""), ("val_images", "val_labels", "val_points")),
+    "test": (("x_test", "y_test", ""), ("test_images", "test_labels", "test_points")),
+}
+"""The names of images, labels and points of each part."""
+
+
+def sniff(path: Path) -> bool:
+    """Whether a path is an .npz file."""
+    return path.suffix.lower() == ".npz" and path.is_file()
+
+
+def parts(path: Path) -> tuple[str, ...]:
+    """Return the parts that a file has."""
+    with _Archive(path) as archive:
+        return tuple(part for part in ("train", "test") if archive.keys(part) is not None)
+
+
+def read(path: Path, part: str) -> Dataset:
+    """Return a part. Where the file has a val part, it follows the train part, and `splits` says which is which.
+
+    Raises DataError where a key is missing, or an array has another shape, type or range.
+    """
+    with _Archive(path) as archive:
+        if part not in ("train", "test") or archive.keys(part) is None:
+            has = ", ".join(part for part in ("train", "test") if archive.keys(part) is not None)
+            raise DataError(
+                f"has no part {part!r}", where=path, hint=f"parts: {has}" if has else f"expected {LOOKS_FOR}"
+            )
+        pieces = [archive.piece(part)]
+        splits = archive.column("splits")
+        if part == "train" and archive.keys("val") is not None:
+            pieces.append(archive.piece("val"))
+            splits = np.repeat(["train", "val"], [len(pixels) for pixels, _ in pieces])
+        pixels = np.concatenate([pixels for pixels, _ in pieces]) if len(pieces) > 1 else pieces[0][0]
+        task, names, targets = archive.targets([values for _, values in pieces])
+        return Dataset(
+            task,
+            names,
+            ArrayImages.of(pixels, path.name),
+            targets,
+            source=str(path),
+            format="npz",
+            part=part,
+            groups=archive.column("groups"),
+            splits=splits,
+            ids=archive.column("ids"),
+        )
+
+
+Values = tuple[str, NDArray[Any]] | None
+"""A key and its array: the labels or points of one part."""
+
+
+class _Archive:
+    """An open .npz file, whose arrays are checked as they are taken from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        open_zip(path, str(path)).close()
+        self._file: Any = np.load(path, allow_pickle=False)
+
+    def __enter__(self) -> _Archive:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def keys(self, part: str) -> tuple[str, str, str] | None:
+        """Return the names of images, labels and points of a part, None where it has no images."""
+        return next((keys for keys in _KEYS[part] if keys[0] in self._file), None)
+
+    def piece(self, part: str) -> tuple[NDArray[np.uint8], Values]:
+        """Return a part's pixels (N, H, W, 1 or 3) and its labels or points."""
+        images, *targets = self.keys(part) or ("", "", "")
+        pixels = self._array(images)
+        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+        if pixels.dtype != np.uint8:
+            raise self._error(images, f"has the type {pixels.dtype}", "save whole numbers from 0 to 255 as uint8")
+        if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
+            raise self._error(images, f"has the shape {pixels.shape}", "expected (N, H, W) or (N, H, W, 1 or 3)")
+        key = next((key for key in targets if key and key in self._file), None)
+        values = None if key is None else (key, self._array(key))
+        if values is not None and len(values[1]) != len(pixels):
+            raise self._error(values[0], f"has {len(values[1])} rows for {len(pixels)} images", "save one for each")
+        return pixels, values
+
+    def targets(self, values: Sequence[Values]) -> tuple[str, tuple[str, ...], Targets | None]:
+        """Return the task, the names and the column of targets of all pieces."""
+        there = [value for value in values if value is not None]
+        names = tuple(str(name) for name in self._array("names").ravel()) if "names" in self._file else ()
+        if len(there) < len(values):
+            return "", names, None
+        key, array = there[0][0], np.concatenate([array for _, array in there])
+        if key.endswith("points"):
+            return "keypoints", *self._points(key, array, names)
+        return "classify", *self._labels(key, array, names)
+
+    def column(self, key: str) -> NDArray[Any] | None:
+        return self._array(key) if key in self._file else None
+
+    def _points(self, key: str, xy: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], PointSets]:
+        if xy.ndim == 2 and xy.shape[1] % 2 == 0:
+            xy = xy.reshape(len(xy), -1, 2)
+        if xy.ndim != 3 or xy.shape[2] != 2 or xy.dtype.kind not in "iuf":
+            raise self._error(key, f"has the shape {xy.shape} and the type {xy.dtype}", "expected numbers (N, K, 2)")
+        names = names or tuple(f"point_{i}" for i in range(xy.shape[1]))
+        if len(names) != xy.shape[1]:
+            raise self._error("names", f"has {len(names)} names for {xy.shape[1]} points", "save one for each")
+        if np.isinf(xy).any():
+            raise self._error(key, f"is infinite in row {np.argwhere(np.isinf(xy))[0][0]}", "NaN is for missing points")
+        return names, PointSets(xy.astype(np.float32))
+
+    def _labels(self, key: str, labels: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.ndim != 1 or labels.dtype.kind not in "iuU":
+            fault = f"has the shape {labels.shape} and the type {labels.dtype}"
+            raise self._error(key, fault, "expected (N,) whole numbers or names")
+        if labels.dtype.kind == "U":
+            names = names or tuple(np.unique(labels).tolist())
+            index = {name: i for i, name in enumerate(names)}
+            labels = np.array([index.get(name, -1) for name in labels.tolist()])
+        names = names or tuple(str(number) for number in range(int(labels.max()) + 1))
+        wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+        if len(wrong):
+            fault = f"has a label in row {wrong[0]} that is none of the {len(names)} names"
+            raise self._error(key, fault, "correct the label, or the names")
+        return names, Labels(labels.astype(np.int64))
+
+    def _array(self, key: str) -> NDArray[Any]:
+        try:
+            array: NDArray[Any] = self._file[key]
+        except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
+            raise self._error(key, "cannot be read", "save it again with numpy.savez, without objects") from None
+        return array
+
+    def _error(self, key: str, fault: str, hint: str) -> DataError:
+        return DataError(f"{key} {fault}", where=self._path, hint=hint)
+
+
+def write(dataset: Dataset, path: Path) -> None:
+    """Write a dataset of any task. Raises DataError unless all images have one size and as many channels."""
+    first = dataset.images[0]
+    pixels = np.empty((len(dataset), *first.shape), dtype=np.uint8)
+    for row in range(len(dataset)):
+        image = dataset.images[row]
+        if image.shape != first.shape:
+            shown = " × ".join(map(str, image.shape))
+            raise DataError(f"is {shown}, not {' × '.join(map(str, first.shape))}", where=dataset.images.where(row))
+        pixels[row] = image
+    columns = {"groups": dataset.groups, "splits": dataset.splits, "ids": dataset.ids}
+    arrays: dict[str, Any] = {name: column for name, column in columns.items() if column is not None}
+    if dataset.targets is not None:
+        arrays["points" if isinstance(dataset.targets, PointSets) else "labels"] = dataset.targets.array()
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            np.savez_compressed(file, images=pixels, names=np.array(dataset.names, dtype=np.str_), **arrays)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
