@@ -222,7 +222,14 @@ def _read(name: str | Path) -> dict[str, Any]:
         return values
     if str(base).endswith(".toml"):
         raise RecipeError("base must be the name of a recipe of ours", where=path, hint="see `viewfinder recipes`")
-    return _merged(_read(str(base)), values)
+    return _on_top(_read(str(base)), values)
+
+
+def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a recipe on its base; the options of another network are of no use to its own."""
+    model = above.get("model")
+    other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
+    return _merged({**below, "model": {}} if other else below, above)
 
 
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

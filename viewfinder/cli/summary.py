@@ -41,15 +41,19 @@ def summary(
 
 
 def _table(layers: Sequence[Layer]) -> Iterator[str]:
-    shapes = [" × ".join(map(str, layer.shape)) for layer in layers]
-    total = f"{sum(layer.parameters for layer in layers):,}"
-    first = max(len(layer.kind) for layer in layers)
-    second = max(len("output"), *map(len, shapes))
-    third = max(len("parameters"), len(total))
-    yield f"{'layer':{first}}  {'output':{second}}  {'parameters':>{third}}"
-    rule = "─" * (first + second + third + 4)
-    yield rule
-    for layer, shape in zip(layers, shapes, strict=True):
-        yield f"{layer.kind:{first}}  {shape:{second}}  {layer.parameters:>{third},}"
-    yield rule
-    yield f"{'in all':{first + second + 2}}  {total:>{third}}"
+    rows = [(row.kind, _times(row.shape), _times(row.weights), f"{row.parameters:,}") for row in layers]
+    head = ("layer", "output", "weights", "parameters")
+    total = ("in all", "", "", f"{sum(layer.parameters for layer in layers):,}")
+    widths = [max(map(len, column)) for column in zip(head, total, *rows, strict=True)]
+    rule = "─" * (sum(widths) + 6)
+    for row in (head, None, *rows, None, total):
+        yield rule if row is None else _line(row, widths)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    *words, count = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+    return "  ".join((*words, count.strip().rjust(widths[-1])))
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " × ".join(f"{number:,}" for number in numbers)

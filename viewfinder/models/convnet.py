@@ -7,7 +7,7 @@ from torch import nn
 
 from viewfinder.config import Data
 from viewfinder.models.blocks import Pixels, Residual, Scaling, conv
-from viewfinder.models.options import Count, Network, Rate
+from viewfinder.models.options import Count, Network, Rate, one_each
 
 __all__ = ["ConvNet"]
 
@@ -32,8 +32,7 @@ class ConvNet(Network):
 
     @model_validator(mode="after")
     def _one_depth_a_stage(self) -> ConvNet:
-        if len(self.widths) != len(self.depths):
-            raise ValueError(f"{len(self.widths)} widths and {len(self.depths)} depths, but a stage has one of each")
+        one_each("widths", self.widths, "depths", self.depths)
         return self
 
     def build(self, data: Data, outputs: int) -> nn.Module:

@@ -11,8 +11,9 @@ from torch import nn
 from viewfinder.config import Data
 from viewfinder.errors import RecipeError
 
-__all__ = ["Count", "Network", "Rate", "Rates", "spread"]
+__all__ = ["Blocks", "Count", "Network", "Rate", "Rates", "one_each", "spread"]
 
+Blocks = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Rates = Rate | tuple[Rate, ...]
@@ -33,6 +34,12 @@ class Network(BaseModel):
         pixels before the first layer is part of it. Coordinates come out in pixels of the input.
         """
         raise NotImplementedError
+
+
+def one_each(first: str, values: Sequence[object], second: str, others: Sequence[object]) -> None:
+    """Raise ValueError unless there are as many of both, as a validator does."""
+    if len(values) != len(others):
+        raise ValueError(f"{len(values)} {first} and {len(others)} {second}, but a stage has one of each")
 
 
 def spread(name: str, value: float | Sequence[float], count: int) -> tuple[float, ...]:

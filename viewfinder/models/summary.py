@@ -17,11 +17,15 @@ _UNSEEN = (nn.ReLU, nn.Identity)
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: `shape` is what comes out for one image, height × width × channels where it is a picture."""
+    """One layer."""
 
     name: str
+    """Where it is in the network."""
     kind: str
     shape: tuple[int, ...]
+    """What comes out for one image: height, width, channels where it is a picture."""
+    weights: tuple[int, ...]
+    """Inputs and outputs of a linear layer; height, width, inputs, outputs of a kernel; () elsewhere."""
     parameters: int
 
 
@@ -50,6 +54,14 @@ def _noting(layers: list[Layer], name: str) -> Any:
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         shape = output.permute(0, 2, 3, 1).shape if output.ndim == 4 else output.shape
         count = sum(parameter.numel() for parameter in module.parameters())
-        layers.append(Layer(name, type(module).__name__, tuple(shape[1:]), count))
+        layers.append(Layer(name, type(module).__name__, tuple(shape[1:]), _weights(module), count))
 
     return note
+
+
+def _weights(module: nn.Module) -> tuple[int, ...]:
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.ndim < 2:
+        return ()
+    outputs, inputs, *kernel = weight.shape
+    return (*kernel, inputs, outputs)
