@@ -12,6 +12,7 @@ The names below are imported on first use: `import viewfinder` costs nothing, an
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from viewfinder.training.start import train as train
 
 __version__ = "0.1.0"
+
+# Read by OpenMP when torch is first loaded: threads that wait must not spin, or a second program on the same
+# cores makes a training ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _WHERE = {
     "Dataset": "viewfinder.data.dataset",
