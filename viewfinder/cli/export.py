@@ -1,0 +1,29 @@
+"""`viewfinder export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    out: Annotated[
+        Path, typer.Option(help="The model file to write; an older one is replaced when the new one passed.")
+    ],
+    int8: Annotated[bool, typer.Option("--int8", help="8 bit convolutions, calibrated on real images.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Images to compare on, instead of the run's own.")] = None,
+) -> None:
+    """Write a run as one ONNX file, and prove that it answers as the trained model does.
+
+    Example:
+
+        viewfinder export runs/keypoints --out keypoints.onnx
+    """
+    from viewfinder.data.reading import read
+    from viewfinder.training.run import open_run
+
+    images = None if data is None else read(data)
+    typer.echo(str(open_run(run).exported(out, int8=int8, images=images)))

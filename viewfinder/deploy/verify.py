@@ -1,0 +1,178 @@
+"""Does the model file say what the trained model says? Both answer the same real images and are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from viewfinder.data.dataset import Dataset
+from viewfinder.data.images import fit_all, inverted
+from viewfinder.deploy.predictor import Predictor
+from viewfinder.errors import ExportError
+from viewfinder.tasks.base import Metric, Task, as_tensor
+
+Outputs = dict[str, NDArray[Any]]
+
+__all__ = ["ENOUGH", "Comparison", "Difference", "compare", "refuse", "sampled"]
+
+ENOUGH, MOST, MOST_PIXELS = 64, 2000, 2000 * 128 * 128
+TOLERANCE = 2e-4
+"""Largest difference of an output, as a share of its largest value and of no less than 1: 0.02 px where it is 96."""
+WORSE = {True: 0.005, False: 0.05}
+"""Largest loss of the first metric by quantisation, as a share of it; accuracies may lose less than errors may grow."""
+_ALONE, _BATCH = 4, 128
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two sets of values of one output are apart: both are in the output's own unit."""
+
+    output: str
+    largest: float
+    allowed: float
+
+    @property
+    def small(self) -> bool:
+        return self.largest <= self.allowed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model file beside the trained model on the same images.
+
+    Args:
+        images: how many images both answered.
+        measured_on: what the metrics were measured on.
+        differences: of the file from the trained model, an output each.
+        alone: of images answered one at a time from the same images in a batch, both by the file.
+        metrics: by name (trained, file); empty where the images have no targets.
+        kinds: what the metrics are, the first is the one that counts.
+        quantised: whether the file is judged by that metric, instead of by every number that it returns.
+    """
+
+    images: int
+    measured_on: str
+    differences: tuple[Difference, ...]
+    alone: tuple[Difference, ...]
+    metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+    kinds: tuple[Metric, ...] = ()
+    quantised: bool = False
+
+    @property
+    def worst(self) -> Difference:
+        """The difference that is largest in relation to what is allowed; NaN is the largest of all."""
+        every = (*self.differences, *self.alone)
+        return max(every, key=lambda one: np.inf if np.isnan(one.largest) else one.largest / one.allowed)
+
+    def __str__(self) -> str:
+        rows = [["", "trained", "this file", ""]]
+        for kind in self.kinds:
+            if kind.name in self.metrics:
+                rows.append([kind.name, *(kind.text(value) for value in self.metrics[kind.name]), ""])
+        for one in self.differences:
+            allowed = "" if self.quantised else f"allowed {one.allowed:.2g}"
+            rows.append([f"largest difference of {one.output}", "", f"{one.largest:.2g}", allowed])
+        for one in self.alone:
+            rows.append([f"… of one image from itself in a batch, {one.output}", "", f"{one.largest:.2g}", ""])
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([f"compared on {self.images} real images, metrics on {self.measured_on}", *lines])
+
+
+def sampled(parts: Sequence[Dataset], size: int) -> list[Dataset]:
+    """Return what is compared: up to 2,000 images of the first part, and of the next ones until there are 64.
+
+    Fewer where they are fitted to more than 128 × 128 pixels, but never fewer than 64.
+    """
+    most = max(ENOUGH, min(MOST, MOST_PIXELS // size**2))
+    chosen: list[Dataset] = []
+    for part in parts:
+        missing = most if not chosen else ENOUGH - sum(map(len, chosen))
+        if len(part) and missing > 0:
+            chosen.append(part.select(np.linspace(0, len(part) - 1, min(missing, len(part))).round().astype(np.int64)))
+    return chosen
+
+
+def compare(answering: nn.Module, task: Task, file: Predictor, parts: Sequence[Dataset]) -> Comparison:
+    """Return how a model file compares with the trained model.
+
+    Args:
+        answering: `task.answering(network)` in eval mode on the CPU.
+        task: the trained model's task.
+        file: the model file.
+        parts: real images, at least one; metrics are measured on the first part, where it has targets.
+    """
+    fitted = [fit_all(part.images, file.about.size, file.about.channels) for part in parts]
+    pixels = np.concatenate([one for one, _ in fitted])
+    trained, exported = _run(answering, task.output_names, pixels), file.outputs(pixels)
+    single = [file.outputs(one[None]) for one in pixels[:_ALONE]]
+    alone = {name: np.concatenate([outputs[name] for outputs in single]) for name in exported}
+    return Comparison(
+        images=len(pixels),
+        measured_on=f"{len(parts[0]):,} of {parts[0].name or 'an array'}",
+        differences=_differences(exported, trained),
+        alone=_differences(alone, _first(len(single), exported)),
+        metrics=_metrics(task, parts[0], trained, exported, inverted(fitted[0][1])),
+        kinds=tuple(task.metrics),
+        quantised=file.about.int8,
+    )
+
+
+def refuse(comparison: Comparison) -> None:
+    """Raise ExportError where the file differs too much from the trained model."""
+    worst = comparison.worst
+    if not np.isfinite(worst.largest):
+        raise ExportError(f"{worst.output!r} is not finite on real images", hint="the model file was not written")
+    if comparison.quantised:
+        _refuse_worse(comparison)
+    elif not worst.small:
+        raise ExportError(
+            f"the exported model differs from the trained one by {worst.largest:.3g} in {worst.output!r}, "
+            f"allowed is {worst.allowed:.2g}",
+            hint="the model file was not written",
+        )
+
+
+def _refuse_worse(comparison: Comparison) -> None:
+    first = next(kind for kind in comparison.kinds if kind.name in comparison.metrics)
+    trained, quantised = comparison.metrics[first.name]
+    worse = trained - quantised if first.higher_is_better else quantised - trained
+    if not worse <= WORSE[first.higher_is_better] * abs(trained):
+        raise ExportError(
+            f"quantised, {first.name} is {first.text(quantised)} instead of {first.text(trained)}, "
+            f"largest difference {comparison.worst.largest:.3g}",
+            hint="export without --int8",
+        )
+
+
+def _run(answering: nn.Module, names: Sequence[str], pixels: NDArray[np.uint8]) -> Outputs:
+    chunks = [as_tensor(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)]
+    with torch.inference_mode():
+        outputs = [answering(chunk) for chunk in chunks]
+    return {name: torch.cat([output[i] for output in outputs]).numpy() for i, name in enumerate(names)}
+
+
+def _metrics(
+    task: Task, part: Dataset, trained: Outputs, exported: Outputs, to_image: NDArray[Any]
+) -> dict[str, tuple[float, float]]:
+    if part.targets is None:
+        return {}
+    answers = [task.decode(_first(len(part), outputs), to_image) for outputs in (trained, exported)]
+    ours, theirs = (task.measure(answer, part.targets) for answer in answers)
+    return {name: (ours[name], theirs[name]) for name in ours}
+
+
+def _first(count: int, outputs: Outputs) -> Outputs:
+    return {name: values[:count] for name, values in outputs.items()}
+
+
+def _differences(new: Outputs, old: Outputs) -> tuple[Difference, ...]:
+    largest = {name: float(np.abs(new[name] - old[name]).max()) for name in old}
+    scale = {name: max(1.0, float(np.abs(old[name]).max())) for name in old}
+    return tuple(Difference(name, largest[name], TOLERANCE * scale[name]) for name in old)
