@@ -1,0 +1,92 @@
+"""What `check` finds, as plain data: it can be printed, counted and written as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["SEVERITIES", "Finding", "Report", "Severity", "counted", "first_few"]
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Args:
+        id: its stable name, "missing-values".
+        severity: "error" breaks or falsifies training, "warning" is worth a look, "info" is good to know.
+        message: what was found, one sentence without a full stop.
+        where: all rows, files, columns or classes that it is about.
+        advice: what to do about it, if there is something to do.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    where: tuple[str, ...] = ()
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings about one part of a source, the worst first; `print` shows them as a table."""
+
+    findings: tuple[Finding, ...]
+    title: str = ""
+    samples: int = 0
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], title: str, samples: int) -> Report:
+        """Return a report whose findings are sorted by severity."""
+        ranked = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+        return cls(tuple(ranked), title, samples)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that break or falsify a training."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings are of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def summary(self) -> str:
+        """Return one line: "train.csv: 42,000 samples, 1 error, 2 warnings"."""
+        counts = [counted(self.samples, "sample")]
+        counts += [counted(self.count(kind), kind) for kind in ("error", "warning") if self.count(kind)]
+        return f"{self.title}: " * bool(self.title) + ", ".join(counts if len(counts) > 1 else [*counts, "all is well"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; nothing is shortened."""
+        found = [{**asdict(finding), "where": list(finding.where)} for finding in self.findings]
+        return {"title": self.title, "samples": self.samples, "errors": len(self.errors), "findings": found}
+
+    def __str__(self) -> str:
+        lines = [self.summary()]
+        column = max((len(finding.id) for finding in self.findings), default=0) + 2
+        for finding in self.findings:
+            head = f"  {finding.severity:<9}{finding.id:<{column}}"
+            indent = " " * len(head)
+            lines += textwrap.wrap(finding.message, WIDTH, initial_indent=head, subsequent_indent=indent)
+            lines += textwrap.wrap(first_few(finding.where), WIDTH, initial_indent=indent, subsequent_indent=indent)
+            lines += textwrap.wrap(finding.advice, WIDTH, initial_indent=indent + "→ ", subsequent_indent=indent + "  ")
+        return "\n".join(lines)
+
+
+def first_few(where: Sequence[str], most: int = 5) -> str:
+    """Return the first places of many, for people."""
+    # One more is shown rather than counted: "and 1 more" takes as much room as the thing itself.
+    shown = where if len(where) <= most + 1 else where[:most]
+    rest = len(where) - len(shown)
+    return "; ".join(shown) + (f"; and {rest:,} more" if rest else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 image", "3 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
