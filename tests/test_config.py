@@ -1,0 +1,127 @@
+"""Recipes: read, changed and checked, with the nearest known name where one is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from viewfinder.config import Recipe, as_json, load_recipe, parse_changes, recipe_names
+from viewfinder.errors import RecipeError
+
+
+def recipe_file(folder: Path, text: str) -> Path:
+    path = folder / "my.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_our_recipes_come_first_and_each_says_in_a_line_what_it_is_for() -> None:
+    names = recipe_names()
+    assert names[:3] == ["digits", "images", "keypoints"]
+    assert all(name.startswith("seed-") for name in names[3:])
+    assert all(20 < len(load_recipe(name).about) < 100 for name in names)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_survives_json(name: str) -> None:
+    recipe = load_recipe(name)
+    assert Recipe.model_validate(as_json(recipe)) == recipe
+
+
+def test_the_described_digit_training_is_as_described() -> None:
+    recipe = load_recipe("seed-digits")
+    optim, train, augment = recipe.optim, recipe.train, recipe.augment
+    assert (optim.name, optim.lr, optim.rho, optim.epsilon) == ("rmsprop", 1e-3, 0.9, 1e-7)
+    assert (optim.schedule, optim.factor, optim.patience, optim.min_lr) == ("plateau", 0.5, 3, 1e-5)
+    assert (train.batch, train.epochs, recipe.data.val) == (86, 30, 0.1)
+    assert (augment.rotate, augment.zoom, augment.shift, augment.mirror) == (10, 0.1, 0.1, 0)
+
+
+def test_the_described_keypoint_trainings_are_as_described() -> None:
+    first, mlp, cnn = (load_recipe(f"seed-keypoints{kind}") for kind in ("", "-mlp", "-cnn"))
+    assert (first.optim.name, first.optim.lr, first.train.batch) == ("adam", 1e-3, 20)
+    assert (first.train.until, first.train.loss) == ("train_loss<=7", "mse")
+    assert all(recipe.data.complete for recipe in (first, mlp, cnn))
+    assert all((recipe.data.val, recipe.train.epochs) == (0.3, 100) for recipe in (mlp, cnn))
+    assert all(recipe.train.loss == "mse-half" for recipe in (mlp, cnn))
+
+
+def test_values_are_changed_by_dotted_key_and_read_as_toml() -> None:
+    texts = ["optim.lr=0.003", "predict.mirror=true", "train.until=none", "optim.name = sgd", "model.widths=[8, 16]"]
+    recipe = load_recipe("digits", parse_changes(texts))
+    assert (recipe.optim.lr, recipe.optim.name, recipe.predict.mirror) == (0.003, "sgd", True)
+    assert recipe.train.until is None
+    assert recipe.model["widths"] == [8, 16]
+
+
+def test_a_change_without_a_value_is_said() -> None:
+    with pytest.raises(RecipeError, match=r"cannot read 'optim\.lr'; write it like"):
+        parse_changes(["optim.lr"])
+
+
+def test_a_file_holds_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, 'base = "digits"\nabout = "mine"\n[optim]\nlr = 0.02\n')
+    recipe, base = load_recipe(path), load_recipe("digits")
+    assert (recipe.name, recipe.about, recipe.optim.lr) == ("my", "mine", 0.02)
+    assert recipe.optim.weight_decay == base.optim.weight_decay
+    assert recipe.model == base.model
+
+
+def test_another_network_than_the_bases_does_not_inherit_its_options(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, 'base = "digits"\n[model]\nname = "seed-digits"\n')
+    assert load_recipe(path).model == {"name": "seed-digits"}
+
+
+def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
+    from viewfinder import config
+
+    text = (Path(config.__file__).parent / "recipes" / "keypoints.toml").read_text(encoding="utf-8")
+    copy = load_recipe(recipe_file(tmp_path, text))
+    assert copy.model_copy(update={"name": "keypoints"}) == load_recipe("keypoints")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"optm.lr": "1"}, "digits: unknown key 'optm'; did you mean 'optim'?"),
+        ({"optim.learning_rate": "1"}, "digits: unknown key 'optim.learning_rate'; "),
+        ({"augment.rotat": "5"}, "digits: unknown key 'augment.rotat'; did you mean 'rotate'?"),
+        ({"optim.lr": "fast"}, "digits: optim.lr: input should be a valid number"),
+        ({"optim.lr": "-1"}, "digits: optim.lr: input should be greater than 0"),
+        ({"optim.name": "adamx"}, "digits: optim.name: input should be 'adamw', 'adam'"),
+        ({"data.channels": "2"}, "digits: data.channels: input should be 1 or 3"),
+        ({"train.batch.size": "2"}, "unknown key 'train.batch.size'; 'batch' is a value, not a part of the recipe"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_line_that_says_where(changes: dict[str, str], line: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe("digits", changes)
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_an_unknown_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="unknown recipe 'digit'; did you mean 'digits'"):
+        load_recipe("digit")
+
+
+def test_a_recipe_file_that_is_absent_or_no_toml_or_has_no_task_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such recipe file"):
+        load_recipe(tmp_path / "absent.toml")
+    with pytest.raises(RecipeError, match="cannot be read as TOML"):
+        load_recipe(recipe_file(tmp_path, "[optim\n"))
+    with pytest.raises(RecipeError, match="cannot be read as TOML"):
+        path = tmp_path / "bytes.toml"
+        path.write_bytes(b"\xff\xfe\x00")
+        load_recipe(path)
+    with pytest.raises(RecipeError, match="task: field required"):
+        load_recipe(recipe_file(tmp_path, 'about = "no task"\n'))
+    with pytest.raises(RecipeError, match="unknown recipe 'digts'; did you mean 'digits'"):
+        load_recipe(recipe_file(tmp_path, 'base = "digts"\n'))
+
+
+def test_a_part_that_is_no_table_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="model: input should be a valid dictionary"):
+        load_recipe(recipe_file(tmp_path, 'base = "digits"\nmodel = "convnet"\n'))
