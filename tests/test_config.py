@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from viewfinder.config import Recipe, as_json, load_recipe, parse_changes, recipe_names
+from viewfinder.config import Recipe, as_json, load_recipe, parse_changes, recipe_names, recipe_text
 from viewfinder.errors import RecipeError
 
 
@@ -74,10 +76,7 @@ def test_another_network_than_the_bases_does_not_inherit_its_options(tmp_path: P
 
 
 def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
-    from viewfinder import config
-
-    text = (Path(config.__file__).parent / "recipes" / "keypoints.toml").read_text(encoding="utf-8")
-    copy = load_recipe(recipe_file(tmp_path, text))
+    copy = load_recipe(recipe_file(tmp_path, recipe_text("keypoints")))
     assert copy.model_copy(update={"name": "keypoints"}) == load_recipe("keypoints")
 
 
@@ -125,3 +124,19 @@ def test_a_recipe_file_that_is_absent_or_no_toml_or_has_no_task_is_said(tmp_path
 def test_a_part_that_is_no_table_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="model: input should be a valid dictionary"):
         load_recipe(recipe_file(tmp_path, 'base = "digits"\nmodel = "convnet"\n'))
+
+
+def documented(part: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, field in part.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from documented(kind, f"{key}.")
+        elif key not in ("name", "model") or prefix:
+            assert field.description, f"{prefix}{key} has no docstring"
+            yield prefix + key, " ".join(field.description.split())
+
+
+def test_the_recipes_page_lists_every_key_with_its_meaning() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    missing = [key for key, meaning in documented(Recipe) if f"| `{key}` | {meaning} |" not in page]
+    assert not missing

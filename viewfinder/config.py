@@ -25,7 +25,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Augment", "Data", "Optim", "Predict", "Recipe", "Train", "load_recipe", "parse_changes", "recipe_names"]
+__all__ = [
+    "Augment",
+    "Data",
+    "Optim",
+    "Predict",
+    "Recipe",
+    "Train",
+    "load_recipe",
+    "parse_changes",
+    "recipe_names",
+    "recipe_text",
+]
 
 
 class _Part(BaseModel):
@@ -82,7 +93,7 @@ class Optim(_Part):
     """How weights change."""
 
     name: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
-    """The optimiser."""
+    """The optimiser: adamw, adam, sgd or rmsprop."""
     lr: float = Field(0.003, gt=0)
     """The learning rate; the highest one where the schedule moves it."""
     weight_decay: float = Field(0, ge=0)
@@ -94,7 +105,7 @@ class Optim(_Part):
     epsilon: float = Field(1e-8, gt=0)
     """Added to the root of squared gradients, for rmsprop, adam and adamw."""
     schedule: Literal["constant", "onecycle", "cosine", "plateau"] = "onecycle"
-    """How the learning rate moves over the run."""
+    """How the learning rate moves over the run: constant, onecycle, cosine or plateau."""
     warmup: float = Field(0.15, ge=0, lt=1)
     """onecycle and cosine: share of the steps in which the rate rises from near zero."""
     factor: float = Field(0.5, gt=0, lt=1)
@@ -193,6 +204,11 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
     return _validated(values, where)
 
 
+def recipe_text(name: str) -> str:
+    """Return the file of one of our recipes. Raises RecipeError for an unknown name."""
+    return _our_file(name).read_text(encoding="utf-8")
+
+
 def parse_changes(texts: Iterable[str]) -> dict[str, str]:
     """Return changes for `load_recipe` from texts such as "optim.lr=0.003". Raises RecipeError without a "="."""
     changes = {}
@@ -207,9 +223,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, str]:
 def _read(name: str | Path) -> dict[str, Any]:
     path = Path(name)
     if path.suffix != ".toml":
-        path = Path(str(resources.files("viewfinder") / "recipes" / f"{name}.toml"))
-        if not path.is_file():
-            raise RecipeError(f"unknown recipe {str(name)!r}", hint=nearest(str(name), recipe_names()))
+        path = _our_file(str(name))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -223,6 +237,12 @@ def _read(name: str | Path) -> dict[str, Any]:
     if str(base).endswith(".toml"):
         raise RecipeError("base must be the name of a recipe of ours", where=path, hint="see `viewfinder recipes`")
     return _on_top(_read(str(base)), values)
+
+
+def _our_file(name: str) -> Path:
+    if name not in recipe_names():
+        raise RecipeError(f"unknown recipe {name!r}", hint=nearest(name, recipe_names()))
+    return Path(str(resources.files("viewfinder") / "recipes" / f"{name}.toml"))
 
 
 def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

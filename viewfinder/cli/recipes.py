@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 __all__ = ["recipes"]
 
 
-def recipes() -> None:
-    """List the recipes, one line each.
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe's file, to copy and change it.")] = None,
+) -> None:
+    """List the recipes, one line each, or print one.
 
     Example:
 
-        viewfinder recipes
+        viewfinder recipes digits > my.toml
     """
-    from viewfinder.config import load_recipe, recipe_names
+    from viewfinder.config import load_recipe, recipe_names, recipe_text
 
+    if name is not None:
+        typer.echo(recipe_text(name), nl=False)
+        return
     known = [load_recipe(name) for name in recipe_names()]
     width = max(len(recipe.name) for recipe in known)
     for recipe in known:
