@@ -17,6 +17,7 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Labelled images to use instead of the run's validation samples.")
     ] = None,
+    part: Annotated[str, typer.Option(help="Which part of --data: train or test.")] = "train",
     out: Annotated[Path | None, typer.Option(help="The report's folder; by default RUN/report.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
@@ -33,7 +34,7 @@ def evaluate(
     trained = open_run(run)
     if data is None and not trained.info["data"].get("val"):
         raise RunError("has no validation samples", where=run, hint="name labelled images with --data")
-    evaluation = trained.evaluate(None if data is None else read(data))
+    evaluation = trained.evaluate(None if data is None else read(data, part=part))
     page = evaluation.save(out or run / "report")
     typer.echo(_json(evaluation.metrics, page) if as_json else f"{evaluation}\n\nreport: {page}")
     if show:

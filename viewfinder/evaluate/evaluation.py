@@ -140,7 +140,9 @@ def _seen(run: Run, dataset: Dataset) -> int:
     trained = run.info["data"]["train"]
     if dataset.fingerprint == trained["fingerprint"]:
         return len(dataset)
+    rows = run.rows("train")
     same = bool(trained["source"] and dataset.source) and Path(dataset.source).resolve() == Path(trained["source"])
-    if not same or dataset.part != trained["part"]:
-        return 0
-    return int(np.isin(dataset.source_rows(), run.rows("train")).sum())
+    if same and dataset.part == trained["part"]:
+        return int(np.isin(dataset.source_rows(), rows).sum())
+    copied = int(rows.max()) < len(dataset) and dataset.select(rows).fingerprint == trained["fingerprint"]
+    return len(rows) if copied else 0

@@ -97,7 +97,9 @@ def bars(section: Bars, look: Look) -> Figure:
     span = max(known.max(initial=0), -known.min(initial=0)) or 1.0
     for place, value in enumerate(values):
         label = "unknown" if np.isnan(value) else (f"{100 * value:.1f}" if percent else f"{value:.3g}")
-        axes.text(np.nan_to_num(value) + 0.015 * span, place, label, va="center", color=look.ink, fontsize=8.5)
+        axes.text(
+            max(0.0, np.nan_to_num(value)) + 0.015 * span, place, label, va="center", color=look.ink, fontsize=8.5
+        )
     axes.set_xlim(min(0.0, 1.1 * known.min(initial=0)), 1.16 * span)
     axes.set_xlabel(section.unit)
     axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.3g}" if percent else f"{x:.3g}")
@@ -116,19 +118,18 @@ def matrix(section: Matrix, look: Look) -> Figure:
     step = max(1, -(-size // 50))
     shown = np.arange(0, size, step)
     names = [_short(section.names[i]) for i in shown]
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
     axes.set_xticks(shown, names, rotation=0 if max(map(len, names)) <= 3 else 90)
     axes.set_yticks(shown, names)
     _named([*axes.get_xticklabels(), *axes.get_yticklabels()], look)
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(length=0)
     if size <= NUMBERED:
         _number_cells(axes, counts, look)
-    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=look.grid, linewidth=0.6)
-    axes.tick_params(which="minor", length=0)
+    edges = np.arange(size + 1) - 0.5
+    axes.hlines(edges, -0.5, size - 0.5, color=look.grid, linewidth=0.6)
+    axes.vlines(edges, -0.5, size - 0.5, color=look.grid, linewidth=0.6)
     return figure
 
 
@@ -294,7 +295,7 @@ def _cell_colours(counts: NDArray[Any], look: Look) -> NDArray[Any]:
 def _number_cells(axes: Axes, counts: NDArray[Any], look: Look) -> None:
     strongest = max(1.0, (counts * (1 - np.eye(len(counts)))).max())
     for row, column in np.argwhere(counts > 0):
-        strong = row != column and counts[row, column] > 0.6 * strongest
+        strong = row != column and counts[row, column] > 0.75 * strongest
         colour = look.paper if strong else look.ink
         axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
 

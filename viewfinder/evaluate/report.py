@@ -238,7 +238,7 @@ def _columns(rows: Sequence[Sequence[str | float]]) -> list[list[str]]:
 
 def _column(cells: Sequence[str | float]) -> list[str]:
     largest = max((abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)), default=0.0)
-    decimals = max(0, 3 - len(str(int(largest)).lstrip("0")) + (largest < 10))
+    decimals = max(0, 4 - len(str(int(largest))))
     return [_cell(cell, decimals) for cell in cells]
 
 
