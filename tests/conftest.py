@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
+
+from viewfinder.config import as_json, load_recipe
+from viewfinder.data.dataset import ArrayImages, Dataset
+from viewfinder.data.targets import Labels, PointSets
+from viewfinder.tasks import create
+from viewfinder.training.checkpoint import save_checkpoint
+from viewfinder.training.run import Run
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +35,66 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("real data absent: set VIEWFINDER_DATA to its folder")
     return folder
+
+
+FACE = [
+    "left_eye_center",
+    "right_eye_center",
+    "left_eye_inner_corner",
+    "left_eye_outer_corner",
+    "right_eye_inner_corner",
+    "right_eye_outer_corner",
+    "left_eyebrow_inner_end",
+    "left_eyebrow_outer_end",
+    "right_eyebrow_inner_end",
+    "right_eyebrow_outer_end",
+    "nose_tip",
+    "mouth_left_corner",
+    "mouth_right_corner",
+    "mouth_center_top_lip",
+    "mouth_center_bottom_lip",
+]
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """Return a recipe's run with fresh weights and random data: all that export and prediction need."""
+
+    @cache
+    def make(recipe_name: str) -> Run:
+        recipe = load_recipe(recipe_name)
+        size, channels = recipe.data.size, recipe.data.channels
+        rng = np.random.default_rng(7)
+        coarse = rng.integers(0, 256, (96, 8, 8, channels), dtype=np.uint8)
+        pixels = np.stack([cv2.resize(one, (size, size)).reshape(size, size, channels) for one in coarse])
+        names = tuple(FACE if recipe.task == "keypoints" else "0123456789")
+        targets = (
+            PointSets(rng.uniform(0, size, (96, len(names), 2)).astype(np.float32))
+            if recipe.task == "keypoints"
+            else Labels(rng.integers(0, len(names), 96))
+        )
+        dataset = Dataset(recipe.task, names, ArrayImages.of(pixels), targets)
+        parts = {"train": dataset.select(range(24, 96)), "val": dataset.select(range(24))}
+        folder = tmp_path_factory.mktemp(recipe_name)
+        (folder / "checkpoints").mkdir()
+        data = {name: {"source": "", "part": "train", "fingerprint": part.fingerprint} for name, part in parts.items()}
+        info = {"recipe": as_json(recipe), "names": list(names), "data": data}
+        (folder / "run.json").write_text(json.dumps(info))
+        torch.manual_seed(7)
+        weights = {f"network.{key}": value for key, value in create(recipe, names).build().state_dict().items()}
+        save_checkpoint(folder / "checkpoints", "best", 0, weights, {})
+        return Run(folder, info, parts)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_file(untrained: Callable[[str], Run]) -> Callable[[str], Path]:
+    """Return the model file of a recipe's untrained run; each is exported once for all tests."""
+
+    @cache
+    def make(recipe_name: str) -> Path:
+        run = untrained(recipe_name)
+        return run.export(run.folder / "model.onnx")
+
+    return make
