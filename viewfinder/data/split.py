@@ -15,7 +15,7 @@ from viewfinder.data.dataset import Dataset
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
 
-__all__ = ["split_parts", "split_rows"]
+__all__ = ["split_parts", "split_rows", "strata_of"]
 
 Rows = NDArray[np.int64]
 
@@ -67,7 +67,7 @@ def split_parts(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dic
         fault = f"{len(dataset)} samples cannot be split into {', '.join(shares)}"
         raise DataError(fault, where=dataset.source, hint="add samples")
     _check_classes(dataset)
-    strata, groups = _strata(dataset), _groups(dataset)
+    strata, groups = strata_of(dataset), _groups(dataset)
     left, generator = np.arange(len(dataset)), np.random.default_rng(seed)
     (first, rest), *others = shares.items()
     parts = {}
@@ -88,7 +88,7 @@ def _check_classes(dataset: Dataset) -> None:
         raise DataError("one class only", where=dataset.source, hint="add samples of another class to tell it from")
 
 
-def _strata(dataset: Dataset) -> Rows:
+def strata_of(dataset: Dataset) -> Rows:
     """Return (N,) numbers from 0: samples with the same one are spread evenly."""
     if dataset.targets is None:
         return np.zeros(len(dataset), dtype=np.int64)
