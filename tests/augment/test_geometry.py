@@ -75,7 +75,8 @@ def test_both_backends_give_the_same_picture(border: str, channels: int) -> None
     )
     moves = draw(ALL, 20, 48, rng)
     here, there = warp_numpy(images, moves.matrices, border), by_torch(images, moves.matrices, border)
-    assert np.abs(here.astype(int) - there).max() <= 2
+    # OpenCV before 5 rounds places to 1/32 px, which shows where an image ends at black.
+    assert np.abs(here.astype(int) - there).max() <= (5 if border == "constant" else 2)
 
 
 def test_a_full_turn_and_the_identity_change_nothing() -> None:
