@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.commands import Commands
 from viewfinder.config import as_json, load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import Labels, PointSets
@@ -98,3 +99,9 @@ def model_file(untrained: Callable[[str], Run]) -> Callable[[str], Path]:
         return run.export(run.folder / "model.onnx")
 
     return make
+
+
+@pytest.fixture
+def viewfinder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    """Run a command line: viewfinder("check", path) → its exit code and what it printed."""
+    return Commands(monkeypatch, capsys)

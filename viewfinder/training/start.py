@@ -262,8 +262,11 @@ def _settled(recipe: Recipe, device: torch.device) -> Recipe:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RunError("there is no CUDA device", where=f"device {name}", hint="use cpu or auto")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise RunError("there is no such CUDA device", where=f"device {name}", hint="use cpu or auto")
     return torch.device(name)
 
 

@@ -1,0 +1,168 @@
+"""Interrupted and resumed equals never interrupted, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import viewfinder as vf
+from viewfinder.data.dataset import ArrayImages, Dataset
+from viewfinder.data.reading import write
+from viewfinder.data.targets import Labels, PointSets
+from viewfinder.errors import RunError
+from viewfinder.training.checkpoint import load_checkpoint
+
+LIGHT = {"augment.rotate": 10, "augment.noise": 0.05, "augment.erase": 0.5, "train.threads": 1}
+CLASSIFY = ("seed-digits", LIGHT | {"data.size": 14, "train.batch": 12, "train.validations": 7})
+KEYPOINTS = (
+    "seed-keypoints-cnn",
+    LIGHT | {"data.size": 16, "train.batch": 16, "train.validations": 7, "train.average": 0.1, "augment.mirror": 0.5},
+)
+TRAIN = """
+import json, sys
+import viewfinder as vf
+source, out, recipe, changes = sys.argv[1:]
+vf.train(vf.read(source), recipe=recipe, epochs=6, changes=json.loads(changes), out=out)
+"""
+
+
+def made(kind: str, folder: Path) -> Path:
+    """Write a small set of the kind and return its path."""
+    rng = np.random.default_rng(3)
+    path = folder / f"{kind}.npz"
+    if kind == "classify":
+        images = ArrayImages.of(rng.integers(0, 255, (120, 14, 14), dtype=np.uint8))
+        write(Dataset("classify", ("a", "b"), images, Labels(np.arange(120) % 2)), path, "npz")
+    else:
+        images = ArrayImages.of(rng.integers(0, 255, (96, 16, 16), dtype=np.uint8))
+        xy = rng.uniform(1, 15, (96, 2, 2)).astype(np.float32)
+        xy[::3, 0] = np.nan
+        write(Dataset("keypoints", ("left_eye", "right_eye"), images, PointSets(xy)), path, "npz")
+    return path
+
+
+def last_step(folder: Path) -> int:
+    """Return the step that the run's newest event was told at."""
+    try:
+        lines = (folder / "events.jsonl").read_text().splitlines()
+        return int(json.loads(lines[-1])["step"])
+    except (FileNotFoundError, IndexError, ValueError):
+        return -1
+
+
+def kill_at(step: int, source: Path, out: Path, recipe: str, changes: dict[str, Any]) -> None:
+    """Start a training as a process of its own and kill it without warning once it has told of `step`."""
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(source), str(out), recipe, json.dumps(changes)])
+    try:
+        deadline = time.monotonic() + 120
+        while last_step(out) < step and time.monotonic() < deadline:
+            assert process.poll() is None, "the training ended before it could be killed"
+            time.sleep(0.002)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, vf.Run]:
+    """Return a run of each kind that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {
+        kind: vf.train(vf.read(made(kind, folder)), recipe=recipe, epochs=6, changes=changes, out=folder / kind)
+        for kind, (recipe, changes) in {"classify": CLASSIFY, "keypoints": KEYPOINTS}.items()
+    }
+
+
+@pytest.mark.parametrize(("kind", "how"), [("classify", CLASSIFY), ("keypoints", KEYPOINTS)])
+def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
+    kind: str, how: tuple[str, dict[str, Any]], never_stopped: dict[str, vf.Run], tmp_path: Path
+) -> None:
+    recipe, changes = how
+    source, whole = made(kind, tmp_path), never_stopped[kind]
+    total = whole.events()[-1]["step"]
+    step = random.Random(kind).randrange(1, total * 3 // 4)
+    kill_at(step, source, tmp_path / "killed", recipe, changes)
+    stopped_at = load_checkpoint(tmp_path / "killed" / "checkpoints", "last")[1]["step"]
+    assert stopped_at < total
+    resumed = vf.resume(tmp_path / "killed")
+    for name in ("last", "best"):
+        expected, _ = load_checkpoint(whole.folder / "checkpoints", name)
+        actual, _ = load_checkpoint(resumed.folder / "checkpoints", name)
+        assert expected.keys() == actual.keys()
+        assert all(torch.equal(expected[key], actual[key]) for key in expected)
+
+
+def test_resume_tells_each_step_once(tmp_path: Path) -> None:
+    recipe, changes = CLASSIFY
+    source = made("classify", tmp_path)
+    kill_at(20, source, tmp_path / "run", recipe, changes)
+    run = vf.resume(tmp_path / "run")
+    validated = [event["step"] for event in run.events() if event["event"] == "validation"]
+    assert len(validated) == len(set(validated)) == 7
+    with pytest.raises(RunError, match="is over already"):
+        vf.resume(tmp_path / "run")
+
+
+def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(never_stopped: dict[str, vf.Run], tmp_path: Path) -> None:
+    recipe, changes = CLASSIFY
+    source = made("classify", tmp_path)
+
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["event"] == "validation" and event["step"] < 20:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="saved at step"):
+        vf.train(vf.read(source), recipe=recipe, epochs=6, changes=changes, out=tmp_path / "run", on_event=interrupt)
+    assert vf.open_run(tmp_path / "run").ended == ""
+    resumed = vf.resume(tmp_path / "run")
+    expected, actual = never_stopped["classify"].network().state_dict(), resumed.network().state_dict()
+    assert all(torch.equal(expected[key], actual[key]) for key in expected)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    recipe, changes = CLASSIFY
+    kill_at(10, made("classify", tmp_path), tmp_path / "run", recipe, changes)
+    return tmp_path / "run"
+
+
+def test_a_resume_with_other_data_is_refused(stopped: Path) -> None:
+    path = stopped.parent / "classify.npz"
+    other = vf.read(path)
+    pixels = np.stack([other.images[row] for row in range(len(other))])
+    pixels[0, 0, 0] ^= 1
+    write(Dataset("classify", other.names, ArrayImages.of(pixels), other.targets), path, "npz")
+    with pytest.raises(RunError, match=r"classify.npz: holds other data .* fingerprint differs"):
+        vf.resume(stopped)
+
+
+def test_moved_data_is_found_where_the_user_says(stopped: Path) -> None:
+    moved = stopped.parent / "moved.npz"
+    (stopped.parent / "classify.npz").rename(moved)
+    with pytest.raises(vf.ViewfinderError, match=r"classify\.npz"):
+        vf.resume(stopped)
+    assert vf.resume(stopped, data=moved).ended == "steps"
+
+
+def test_a_checkpoint_that_is_cut_off_is_named(stopped: Path) -> None:
+    file = next((stopped / "checkpoints").glob("last-*.safetensors"))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(RunError, match="cut off or damaged"):
+        vf.resume(stopped)
+
+
+def test_a_run_without_checkpoint_is_named(stopped: Path) -> None:
+    for file in (stopped / "checkpoints").iterdir():
+        file.unlink()
+    with pytest.raises(RunError, match="no such checkpoint"):
+        vf.resume(stopped)
