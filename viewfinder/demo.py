@@ -85,7 +85,7 @@ def demo(
         run = vf.train(train, val, recipe, minutes=for_minutes, out=folder / recipe, on_event=on_event)
         say("measuring it and writing the report")
         evaluation = run.evaluate(val)
-        report = evaluation.save(run.folder / "report")
+        report = run.folder / "report" / evaluation.save(run.folder / "report").name
         say("exporting it and comparing the file with the trained model")
         exported = run.exported(run.folder / "model.onnx")
         metric, value = evaluation.described()[0]

@@ -8,7 +8,7 @@ exactly the batches that it would have seen, and reading ahead cannot change the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -102,10 +102,10 @@ class Loader:
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
+    def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Yield the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
 
-        The thread ends with the iterator: close it, or let it be collected, to stop early.
+        The thread ends with the generator: close it to stop early.
         """
         ahead: deque[Future[Batch]] = deque()
         reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
