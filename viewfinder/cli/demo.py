@@ -48,10 +48,17 @@ def demo(
 
 
 def _table(outcomes: list[Outcome]) -> Table:
+    from rich import box
     from rich.table import Table
 
-    table = Table("", "on new images", "time", "report, contact sheet, model file", "file differs by at most")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
     for one in outcomes:
-        files = f"{one.report}\n{one.sheet}\n{one.model}"
-        table.add_row(one.what.replace(": ", ":\n"), one.metric, f"{one.seconds:.0f} s", files, f"{one.difference:.1g}")
+        table.add_column(one.what.replace(": ", "\n"), overflow="fold")
+    table.add_row("on new images", *(f"[bold]{one.metric}" for one in outcomes))
+    table.add_row("time", *(f"{one.seconds:.0f} s" for one in outcomes))
+    table.add_row("report", *(str(one.report) for one in outcomes))
+    table.add_row("contact sheet", *(str(one.sheet) for one in outcomes))
+    table.add_row("model file", *(str(one.model) for one in outcomes))
+    table.add_row("  differs by", *(f"{one.difference:.1g} at most" for one in outcomes))
     return table
