@@ -32,7 +32,7 @@ def submit(
     from viewfinder.training.run import open_run
 
     api = kaggle.client() if upload else None
-    opened = load(model) if model.suffix == ".onnx" else open_run(model)
+    opened = load(model) if model.suffix == ".onnx" or model.is_file() else open_run(model)
     submission = kaggle.submit(opened, read(source, part="test"), out, overwrite=overwrite)
     typer.echo(f"{submission.path}: {submission.rows:,} rows for kaggle.com/c/{submission.competition.slug}, checked")
     if upload:

@@ -23,7 +23,7 @@ from viewfinder.deploy.description import KEY, Description
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.deploy.quantise import quantise
 from viewfinder.deploy.verify import Comparison, compare, refuse, sampled
-from viewfinder.errors import DataError
+from viewfinder.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from viewfinder.training.run import Run
@@ -70,11 +70,14 @@ def export(run: Run, path: str | Path, *, int8: bool = False, images: Dataset | 
 
     Raises:
         ExportError: the file differs from the trained model by more than the tolerance.
+        InputError: `path` is a folder.
         DataError: there are no images to compare on; for int8, none with targets.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError("is a folder", where=path, hint="name the file to write, such as model.onnx")
     parts = _parts(run, images, int8)
-    answering = run.task.answering(run.network().cpu().eval()).eval()
+    answering = run.task.answering(run.network()).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=path.parent) as folder:
         file = Path(folder) / "model.onnx"

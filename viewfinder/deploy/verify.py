@@ -161,7 +161,8 @@ def _run(answering: nn.Module, names: Sequence[str], pixels: NDArray[np.uint8]) 
 def _metrics(
     task: Task, part: Dataset, trained: Outputs, exported: Outputs, to_image: NDArray[Any]
 ) -> dict[str, tuple[float, float]]:
-    if part.targets is None:
+    finite = all(np.isfinite(values).all() for outputs in (trained, exported) for values in outputs.values())
+    if part.targets is None or not finite:
         return {}
     answers = [task.decode(_first(len(part), outputs), to_image) for outputs in (trained, exported)]
     ours, theirs = (task.measure(answer, part.targets) for answer in answers)

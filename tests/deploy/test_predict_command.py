@@ -1,0 +1,171 @@
+"""`viewfinder predict` and `viewfinder export`, as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from viewfinder.cli import main as command_line
+from viewfinder.training.run import Run
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def viewfinder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command line; gives the exit code and what was said on stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["viewfinder", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            command_line.main()
+        said = capsys.readouterr()
+        return int(stopped.value.code or 0), said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def faces(model_file: Callable[[str], Path]) -> Path:
+    return model_file("keypoints")
+
+
+@pytest.fixture
+def photos(untrained: Callable[[str], Run], tmp_path: Path) -> Path:
+    """A folder of two photos, two more of the same name in folders of their own, and one that is damaged."""
+    folder = tmp_path / "photos"
+    images = untrained("keypoints").part("val").images
+    for row, name in enumerate(["a.png", "b.jpg", "more/a.png", "more a.png"]):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), images[row])
+    (folder / "damaged.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    return folder
+
+
+def test_all_images_are_answered_and_unreadable_ones_are_named(
+    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "deep" / "predictions"
+    code, said, complained = viewfinder("predict", faces, photos, photos / "a.png", "--out", out)
+    assert code == 1
+    assert "5 images answered" in said
+    (line,) = complained.strip().splitlines()
+    assert "damaged.png" in line
+    content = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+    names = [record["image"] for record in content["images"]]
+    assert names == ["photos/a.png", "photos/b.jpg", "photos/more/a.png", "photos/more a.png", "a.png"]
+    assert set(content["images"][0]["points"]) == set(content["names"])
+    assert len(content["unreadable"]) == 1
+    pictures = [record["picture"] for record in content["images"]]
+    assert len(set(pictures)) == 5 and pictures[1].endswith(".jpg")
+    assert {path.name for path in out.iterdir()} == {*pictures, "predictions.json", "predictions.csv"}
+    assert [path.name for path in out.parent.iterdir()] == ["predictions"]
+
+
+def test_the_table_has_a_row_an_image_and_a_column_a_coordinate(
+    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions"
+    assert viewfinder("predict", faces, photos / "b.jpg", "--out", out)[0] == 0
+    (row,) = csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
+    (record,) = json.loads((out / "predictions.json").read_text(encoding="utf-8"))["images"]
+    assert len(row) == 31 and row["image"] == record["image"] == "b.jpg"
+    assert [float(row["nose_tip_x"]), float(row["nose_tip_y"])] == record["points"]["nose_tip"]
+
+
+def test_a_small_picture_is_enlarged_and_shows_its_answer(
+    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions"
+    viewfinder("predict", faces, photos / "a.png", "--out", out)
+    picture = cv2.imread(str(out / "a.png"))
+    assert picture.shape == (288, 288, 3)
+    assert np.abs(picture[..., 0].astype(int) - picture[..., 2]).max() > 50, (
+        "nothing coloured was drawn on a gray image"
+    )
+
+
+def test_pictures_can_be_left_out(viewfinder: Call, faces: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions"
+    assert viewfinder("predict", faces, photos / "a.png", "--out", out, "--no-pictures")[0] == 0
+    assert {path.name for path in out.iterdir()} == {"predictions.json", "predictions.csv"}
+
+
+def test_a_table_of_images_is_answered_row_by_row(
+    viewfinder: Call, model_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(1).integers(0, 256, (3, 784))
+    header = ",".join(f"pixel{i}" for i in range(784))
+    np.savetxt(tmp_path / "test.csv", rows, fmt="%d", delimiter=",", header=header, comments="")
+    out = tmp_path / "predictions"
+    assert viewfinder("predict", model_file("digits"), tmp_path / "test.csv", "--out", out)[0] == 0
+    table = list(csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["image"] for row in table] == [f"test.csv row {i}" for i in (1, 2, 3)]
+    for row in table:
+        assert float(row["score"]) == max(float(row[f"score_{digit}"]) for digit in "0123456789")
+
+
+def test_what_is_there_is_not_overwritten_by_itself(
+    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions"
+    again = ("predict", faces, photos / "a.png", "--out", out)
+    assert viewfinder(*again)[0] == 0
+    code, _, complained = viewfinder(*again)
+    assert code == 2 and "--overwrite" in complained and len(complained.strip().splitlines()) == 1
+    (out / "older.txt").write_text("")
+    assert viewfinder(*again, "--overwrite")[0] == 0
+    assert not (out / "older.txt").exists()
+
+
+def test_a_folder_of_something_else_is_never_replaced(
+    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    code, _, complained = viewfinder("predict", faces, photos / "a.png", "--out", photos, "--overwrite")
+    assert code == 2 and "not a folder of predictions" in complained
+    assert (photos / "b.jpg").exists()
+
+
+@pytest.mark.parametrize("source", ["nowhere.jpg", "empty"])
+def test_sources_that_hold_nothing(viewfinder: Call, faces: Path, tmp_path: Path, source: str) -> None:
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "predictions"
+    code, _, complained = viewfinder("predict", faces, tmp_path / source, "--out", out)
+    assert code == 2 and len(complained.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_export_of_what_is_no_run(viewfinder: Call, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    code, _, complained = viewfinder("export", tmp_path, "--out", out)
+    assert code == 2 and "is not a run folder" in complained
+    assert not out.exists()
+
+
+def test_export_of_a_run_whose_data_is_gone_asks_for_data(
+    viewfinder: Call, untrained: Callable[[str], Run], tmp_path: Path
+) -> None:
+    out = tmp_path / "model.onnx"
+    code, _, complained = viewfinder("export", untrained("seed-digits").folder, "--out", out)
+    assert code == 2 and len(complained.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_export_compares_on_the_data_that_is_named(
+    viewfinder: Call, untrained: Callable[[str], Run], tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(1).integers(0, 256, (70, 785))
+    rows[:, 0] %= 10
+    header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    np.savetxt(tmp_path / "train.csv", rows, fmt="%d", delimiter=",", header=header, comments="")
+    out = tmp_path / "model.onnx"
+    run = untrained("seed-digits").folder
+    code, said, _ = viewfinder("export", run, "--out", out, "--data", tmp_path / "train.csv")
+    assert code == 0 and "compared on 70 real images, metrics on 70 of train.csv" in said
+    assert out.exists()
