@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Pixels", "Residual", "SameConv", "Scaling", "conv"]
+__all__ = ["Pixels", "Residual", "SameConv", "Scaling", "conv", "plain_conv"]
 
 Scaling = Literal["raw", "unit", "image"]
 
@@ -61,18 +61,25 @@ def conv(channels: int, outputs: int, kernel: int = 3, stride: int = 1, padding:
     )
 
 
+def plain_conv(channels: int, outputs: int, kernel: int, scale: float = 1) -> nn.Sequential:
+    """Return convolution and batch normalisation, which begins with `scale`; the size is kept."""
+    norm = nn.BatchNorm2d(outputs)
+    nn.init.constant_(norm.weight, scale)
+    return nn.Sequential(nn.Conv2d(channels, outputs, kernel, padding=kernel // 2, bias=False), norm)
+
+
 class Residual(nn.Module):
     """Two 3×3 convolutions around which the input is carried (He et al. 2015, https://arxiv.org/abs/1512.03385).
 
-    The second normalisation begins at zero, so that the block begins as the identity.
+    Where the number of channels changes, the carried input is mixed by a 1×1 convolution. The second
+    normalisation begins at zero, so that the block begins as if its convolutions were not there.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
-        self.first = conv(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
+        self.first = conv(channels, outputs)
+        self.second = plain_conv(outputs, outputs, 3, scale=0)
+        self.carried = nn.Identity() if channels == outputs else plain_conv(channels, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
+        return F.relu(self.carried(x) + self.second(self.first(x)))

@@ -7,7 +7,7 @@ from torch import nn
 
 from viewfinder.config import Data
 from viewfinder.models.blocks import Pixels, Residual, Scaling, conv
-from viewfinder.models.options import Count, Network, Rate, one_each
+from viewfinder.models.options import Blocks, Count, Network, Rate, one_each
 
 __all__ = ["ConvNet"]
 
@@ -21,8 +21,8 @@ class ConvNet(Network):
     """Side of the first kernel, whose stride is 2."""
     widths: tuple[Count, ...] = (32, 64)
     """Channels of each stage; between stages the largest of 2×2 is kept."""
-    depths: tuple[Count, ...] = (2, 3)
-    """Blocks of each stage."""
+    depths: tuple[Blocks, ...] = (2, 3)
+    """Blocks of each stage; the first may have none beside the stem."""
     unpadded: int = Field(0, ge=0)
     """So many stages, the stem with the first, do not pad: each convolution takes two pixels off, which saves time."""
     residual: bool = False
@@ -33,6 +33,8 @@ class ConvNet(Network):
     @model_validator(mode="after")
     def _one_depth_a_stage(self) -> ConvNet:
         one_each("widths", self.widths, "depths", self.depths)
+        if 0 in self.depths[1:]:
+            raise ValueError("only the first stage may have no blocks")
         return self
 
     def build(self, data: Data, outputs: int) -> nn.Module:
@@ -41,12 +43,11 @@ class ConvNet(Network):
         layers: list[nn.Module] = [Pixels(self.pixels), conv(data.channels, channels, self.stem, 2, stem_pad)]
         for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
             layers += [nn.MaxPool2d(2)] * (stage > 0)
-            layers += self._blocks(channels, width, depth, None if stage >= self.unpadded else 0)
-            channels = width
+            for _ in range(depth):
+                layers.append(self._block(channels, width, padded=stage >= self.unpadded))
+                channels = width
         head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(self.dropout), nn.Linear(channels, outputs)]
         return nn.Sequential(*layers, *head)
 
-    def _blocks(self, channels: int, width: int, depth: int, pad: int | None) -> list[nn.Module]:
-        first = [conv(channels, width, padding=pad)] if not self.residual or channels != width else []
-        rest = depth - len(first)
-        return [*first, *(Residual(width) if self.residual else conv(width, width, padding=pad) for _ in range(rest))]
+    def _block(self, channels: int, width: int, padded: bool) -> nn.Module:
+        return Residual(channels, width) if self.residual else conv(channels, width, padding=None if padded else 0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from viewfinder.config import Data
-from viewfinder.models.blocks import Pixels, Residual, conv
+from viewfinder.models.blocks import Pixels, Residual, conv, plain_conv
 from viewfinder.models.options import Blocks, Count, Network, one_each
 
 __all__ = ["Heatmaps"]
@@ -58,7 +58,7 @@ class _Heatmaps(nn.Module):
                 zip((widths[0], *widths[:-1]), widths, options.depths, strict=True)
             )
         )
-        self.sides = nn.ModuleList(_side(width, merged) for width in widths[-options.scales :])
+        self.sides = nn.ModuleList(plain_conv(width, merged, 1) for width in widths[-options.scales :])
         self.smooth = conv(merged, merged)
         self.maps = nn.Conv2d(merged, points, 3, padding=1, bias=False)
         nn.init.normal_(self.maps.weight, 0, 0.01)
@@ -81,11 +81,7 @@ class _Heatmaps(nn.Module):
 
 def _stage(before: int, width: int, depth: int, down: bool) -> nn.Sequential:
     halved = [conv(before, width, stride=2)] if down else []
-    return nn.Sequential(*halved, *(Residual(width) for _ in range(depth)))
-
-
-def _side(width: int, merged: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, merged, 1, bias=False), nn.BatchNorm2d(merged))
+    return nn.Sequential(*halved, *(Residual(width, width) for _ in range(depth)))
 
 
 class SoftArgmax(nn.Module):
