@@ -38,7 +38,7 @@ def test_a_rising_validation_loss_under_a_falling_training_loss_is_overfitting()
     verdict = verdict_on([0.9, 0.5, 0.3, 0.2, 0.1, 0.05], [0.8, 0.5, 0.4, 0.45, 0.5, 0.6])
     assert verdict.overfits
     assert "from epoch 3" in verdict.title
-    assert "risen by 50 %" in verdict.text
+    assert "risen by 38 %" in verdict.text
 
 
 def test_a_validation_loss_that_stands_still_over_a_falling_training_loss_is_drifting_apart() -> None:
@@ -61,8 +61,12 @@ def test_both_losses_rising_is_not_called_overfitting() -> None:
     assert not verdict_on([0.5, 0.4, 0.3, 0.6, 0.9], [0.5, 0.4, 0.3, 0.6, 0.9]).overfits
 
 
+def test_one_bad_validation_is_not_overfitting() -> None:
+    assert not verdict_on([0.5, 0.4, 0.3, 0.2, 0.1, 0.05], [0.5, 0.4, 0.3, 0.25, 0.2, 0.4]).overfits
+
+
 def test_few_validations_are_not_judged() -> None:
-    assert "Too few" in verdict_on([0.3, 0.1], [0.3, 0.9]).title
+    assert "Too short" in verdict_on([0.3, 0.1], [0.3, 0.9]).title
 
 
 def test_the_advice_speaks_of_the_recipe_at_hand() -> None:

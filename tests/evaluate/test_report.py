@@ -85,17 +85,10 @@ def test_names_from_outside_are_text_and_never_markup(evaluation: Evaluation, fo
 
 def test_a_report_is_replaced_and_leaves_nothing_behind(evaluation: Evaluation, saved: Path, folder: Path) -> None:
     shutil.copytree(saved, folder)
-    fewer = evaluation.dataset.select(range(8))
-    replaced = replace(
-        evaluation, dataset=fewer, predictions=evaluation.predictions[:8], errors=evaluation.errors[:8]
-    ).save(folder)
+    fewer = replace(evaluation, dataset=evaluation.dataset.select(range(8)), predictions=evaluation.predictions[:8])
+    replaced = replace(fewer, errors=evaluation.errors[:8]).save(folder)
     assert "8 images of squares.csv" in replaced.read_text(encoding="utf-8")
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
-
-
-def test_an_empty_folder_is_used(evaluation: Evaluation, folder: Path) -> None:
-    folder.mkdir()
-    assert evaluation.save(folder) == folder / "index.html"
 
 
 def test_a_folder_with_anything_else_is_left_alone(evaluation: Evaluation, folder: Path) -> None:
@@ -120,7 +113,10 @@ def test_a_file_in_the_way_is_one_clear_line(evaluation: Evaluation, folder: Pat
         evaluation.save(folder)
 
 
-def test_a_report_needs_no_curves_and_no_worst(evaluation: Evaluation, folder: Path) -> None:
+def test_a_report_needs_no_curves_and_no_worst_and_may_go_into_an_empty_folder(
+    evaluation: Evaluation, folder: Path
+) -> None:
+    folder.mkdir()
     bare = replace(evaluation, events=[], errors=np.full(32, np.nan))
     html = bare.save(folder).read_text(encoding="utf-8")
     assert "How the training went" not in html

@@ -88,15 +88,18 @@ class Verdict:
 def judge(history: History, recipe: Recipe) -> Verdict:
     """Return whether training and validation loss drift apart.
 
-    They do when the validation loss has risen by 10 % from its lowest value while the training loss went on
-    falling; or when it did not fall in the last third of the training, and the training loss fell below half of it.
+    They do when the validation loss stayed 10 % above its lowest value for the last quarter of the validations,
+    while the training loss went on falling (a single high value is noise); or when the validation loss did not fall
+    in the last third of the training, and the training loss fell below half of it.
     """
     train, val = history.train, history.val
     if len(val) < FEWEST:
-        return Verdict(False, "Too few validations to judge the curves.", "Overfitting shows from four validations on.")
+        what = f"There were {len(val)} validations; from {FEWEST} on the curves can be judged."
+        return Verdict(False, "Too short to tell about overfitting.", what)
     low = int(val.argmin())
-    end = float(val[-max(1, len(val) // 10) :].mean())
-    if low < len(val) - 1 and end > RISE * val[low] and train[-1] < train[low]:
+    last = val[-max(2, len(val) // 4) :]
+    end = float(last.mean())
+    if last.min() > RISE * val[low] and train[-1] < train[low]:
         text = (
             f"The validation loss was lowest at epoch {history.epochs[low]:.3g} ({val[low]:.3g}) and has risen by "
             f"{100 * (end / val[low] - 1):.0f} % since, while the training loss went on falling "

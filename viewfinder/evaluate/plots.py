@@ -31,6 +31,8 @@ __all__ = ["DARK", "DRAW", "LIGHT", "Look", "Picture", "loss", "metric", "pictur
 DPI = 200
 CURVES = (4.6, 4.0)
 """Width and height of the training's curves in inches; a page shows 100 pixels an inch."""
+SHEET_ROW = 1.27
+"""Height of a row of the sheet of worst images, in widths of a tile."""
 NUMBERED = 30
 """Matrices of more classes than this show colours only."""
 
@@ -165,7 +167,9 @@ def loss(history: History, verdict: Verdict, look: Look) -> Figure:
     else:
         axes.set_xlabel("epoch")
     axes.plot(history.step_epochs, history.step_loss, ".", color=look.blue, markersize=2.5, alpha=0.3)
-    axes.plot(history.epochs, history.train, color=look.blue, linestyle=(0, (5, 2)), label="training")
+    axes.plot(
+        history.epochs, history.train, color=look.blue, linestyle=(0, (5, 2)), **_marked(history, "s"), label="training"
+    )
     if len(history.val):
         axes.plot(history.epochs, history.val, color=look.orange, **_marked(history), label="validation")
     if verdict.overfits:
@@ -173,7 +177,8 @@ def loss(history: History, verdict: Verdict, look: Look) -> Figure:
         gap = (history.epochs[after], history.train[after], history.val[after])
         axes.fill_between(*gap, facecolor="none", edgecolor=look.orange, hatch="////", linewidth=0, alpha=0.45)
     _mark_best(axes, history, look)
-    _loss_scale(axes, np.concatenate([history.train, history.val]))
+    curves = np.concatenate([history.train, history.val])
+    _loss_scale(axes, curves if len(history.train) > 1 else np.concatenate([curves, history.step_loss]))
     axes.set(xlim=(0, None), ylabel="loss")
     _legend(axes, look)
     return figure
@@ -198,23 +203,29 @@ def worst_sheet(worst: Sequence[Worst], measured: Metric) -> bytes:
     """Return a PNG of the worst images, worst first, six a row."""
     columns = min(6, len(worst))
     rows = -(-len(worst) // columns)
-    height = 2.55 * rows + 0.5
-    figure = Figure((2.1 * columns, height), dpi=110, facecolor=LIGHT.paper)
-    figure.subplots_adjust(0.01, 0.55 / height, 0.99, 1 - 0.4 / height, wspace=0.06, hspace=0.32)
-    cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in cells:
-        axes.axis("off")
-    for axes, one in zip(cells, worst, strict=False):
-        axes.imshow(one.tile)
-        said = one.prediction.text()
-        words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said)
-        words += [f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
-        style = {"ha": "center", "va": "top", "fontsize": 7.5, "color": LIGHT.ink, "linespacing": 1.4}
-        axes.text(0.5, -0.03, "\n".join(words), transform=axes.transAxes, parse_math=False, **style)
+    width, height = columns, SHEET_ROW * rows + 0.2
+    figure = Figure((2.1 * width, 2.1 * height), dpi=110, facecolor=LIGHT.paper)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), aspect="equal")
+    axes.axis("off")
     legend = "" if worst[0].prediction.text() else ". Ring: truth, dot: prediction"
-    where = {"x": 0.5, "y": 1 - 0.14 / height, "va": "top"}
-    figure.suptitle(f"Worst first, by {measured.name}{legend}", **where, fontsize=9, color=LIGHT.quiet)
+    head = f"Worst first, by {measured.name}{legend}"
+    axes.text(width / 2, 0.12, head, ha="center", va="center", fontsize=9, color=LIGHT.quiet)
+    for index, one in enumerate(worst):
+        _place(axes, one, measured, index % columns, 0.2 + SHEET_ROW * (index // columns))
+    axes.set(xlim=(0, width), ylim=(height, 0))
     return _png(figure)
+
+
+def _place(axes: Axes, one: Worst, measured: Metric, x: float, y: float) -> None:
+    """Put a tile, and words below it, into the unit square whose upper left corner is (x, y)."""
+    tall, wide = (0.94 * side / max(one.tile.shape) for side in one.tile.shape[:2])
+    left, low = x + (1 - wide) / 2, y + 0.97
+    axes.imshow(one.tile, extent=(left, left + wide, low, low - tall))
+    said = one.prediction.text()
+    words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said)
+    words += [f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
+    style: dict[str, Any] = {"fontsize": 7.5, "color": LIGHT.ink, "linespacing": 1.4, "parse_math": False}
+    axes.text(x + 0.5, low + 0.03, "\n".join(words), ha="center", va="top", **style)
 
 
 def _figure(look: Look, width: float, height: float) -> tuple[Figure, Axes]:
@@ -271,8 +282,8 @@ def _loss_scale(axes: Axes, values: NDArray[np.float64]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _marked(history: History) -> dict[str, Any]:
-    return {"marker": "o", "markersize": 3.5} if len(history.val) <= 40 else {}
+def _marked(history: History, marker: str = "o") -> dict[str, Any]:
+    return {"marker": marker, "markersize": 3.2} if len(history.epochs) <= 40 else {}
 
 
 def _mark_best(axes: Axes, history: History, look: Look) -> None:
@@ -287,13 +298,13 @@ def _cell_colours(counts: NDArray[Any], look: Look) -> NDArray[Any]:
     right = np.eye(len(counts), dtype=bool)
     share = np.where(right, 0.3 * (counts > 0), 0.0)
     wrong = np.where(right, 0.0, counts)
-    share = np.where(right, share, 0.15 * (wrong > 0) + 0.75 * wrong / max(1.0, wrong.max()))
+    share = np.where(right, share, 0.15 * (wrong > 0) + 0.75 * wrong / max(4.0, wrong.max()))
     blue, orange = (LinearSegmentedColormap.from_list("", [look.paper, colour]) for colour in (look.blue, look.orange))
     return np.where(right[..., None], blue(share), orange(share))[..., :3]
 
 
 def _number_cells(axes: Axes, counts: NDArray[Any], look: Look) -> None:
-    strongest = max(1.0, (counts * (1 - np.eye(len(counts)))).max())
+    strongest = max(4.0, (counts * (1 - np.eye(len(counts)))).max())
     for row, column in np.argwhere(counts > 0):
         strong = row != column and counts[row, column] > 0.75 * strongest
         colour = look.paper if strong else look.ink

@@ -104,8 +104,10 @@ def _files(evaluation: Evaluation) -> dict[str, bytes]:
 
 def _curves(evaluation: Evaluation, history: History, verdict: Verdict) -> list[Picture]:
     pictures = []
-    if len(history.epochs) > 1:
-        about = "Training loss is the mean since the validation before, with augmentation and dropout on."
+    if len(history.epochs) + len(history.step_loss) > 1:
+        about = (
+            "Training loss is the mean since the validation before, with augmentation and dropout on: it may lie above."
+        )
         pictures.append(picture("Loss", about, partial(plots.loss, history, verdict)))
     for metric in evaluation.task.metrics[:1]:
         if len(history.metrics.get(metric.name, ())) > 1:

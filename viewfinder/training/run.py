@@ -71,13 +71,18 @@ class Run:
         """Return the network with the best weights, in eval mode, on the CPU.
 
         Raises:
-            RunError: there is no checkpoint, or it is damaged.
+            RunError: there is no checkpoint, or it is damaged or from another version.
         """
         checkpoints = self.folder / "checkpoints"
         tensors, _ = load_checkpoint(checkpoints, "best" if exists(checkpoints, "best") else "last")
         network = self.task.build()
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        network.load_state_dict(weights)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError:
+            what = f"the weights do not fit the network {self.recipe.model['name']!r} of this version of viewfinder"
+            version = self.info.get("versions", {}).get("viewfinder", "?")
+            raise RunError(what, where=checkpoints, hint=f"use version {version}, or train again") from None
         return network.eval()
 
     def part(self, name: str, path: str | Path | None = None) -> Dataset:
