@@ -55,10 +55,10 @@ def _table(outcomes: list[Outcome]) -> Table:
     table.add_column("")
     for one in outcomes:
         table.add_column(one.what.replace(": ", "\n"), overflow="fold")
-    table.add_row("on new images", *(f"[bold]{one.metric}" for one in outcomes))
+    table.add_row("new images", *(f"[bold]{one.metric}" for one in outcomes))
     table.add_row("time", *(f"{one.seconds:.0f} s" for one in outcomes))
     table.add_row("report", *(str(one.report) for one in outcomes))
-    table.add_row("contact sheet", *(str(one.sheet) for one in outcomes))
+    table.add_row("sheet", *(str(one.sheet) for one in outcomes))
     table.add_row("model file", *(str(one.model) for one in outcomes))
-    table.add_row("  differs by", *(f"{one.difference:.1g} at most" for one in outcomes))
+    table.add_row("differs by", *(f"{one.difference:.1g} at most" for one in outcomes))
     return table
