@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,14 +37,13 @@ def _show(entries: Sequence[Entry], folder: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{folder}: {sum(entry.size for entry in entries) / 1e6:,.1f} MB", title_justify="left")
-    table.add_column("made from", overflow="fold")
-    table.add_column("what")
-    table.add_column("shape", justify="right")
-    table.add_column("MB", justify="right")
-    table.add_column("last used")
+    table = Table("made from")
+    table.add_column("what", no_wrap=True)
+    for name in ("images", "MB", "last used"):
+        table.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
-        shape = " × ".join(str(side) for side in entry.shape)
-        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-        table.add_row(entry.source, entry.kind, shape, f"{entry.size / 1e6:,.1f}", used)
-    Console().print(table)
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d")
+        table.add_row(Path(entry.source).name, entry.kind, f"{entry.shape[0]:,}", f"{entry.size / 1e6:,.1f}", used)
+    typer.echo(f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB in {folder}")
+    if entries:
+        Console().print(table)

@@ -33,6 +33,7 @@ LARGEST = 1 << 28
 
 Progress = Callable[[int, int], None]
 _AT_ONCE = 64
+_FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
 # OpenCV's own lines on stderr would stand beside our one line; older versions have the function elsewhere.
 _set_log_level: Callable[[int], Any] = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
@@ -62,7 +63,7 @@ def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8
     except cv2.error:
         stored = None
     if stored is None:
-        raise DataError("cannot be decoded", where=where, hint="run `viewfinder check` to find all such files")
+        raise DataError("cannot be decoded", where=where, hint="save it again, or delete it")
     # of a TIFF with 8 bits, libtiff multiplies the colours by alpha where the file has not done so
     multiplied = header.alpha == 1 or (header.alpha == 2 and stored.dtype == np.uint8)
     image = _colours(_eight_bits(stored, where), multiplied)
@@ -272,8 +273,9 @@ def _fit_files(
     )
     pixels, matrices = _rows(stored.pixels, images.rows), stored.arrays["matrices"][images.rows]
     for row in np.flatnonzero(np.isnan(matrices[:, 0, 0])):
+        one = images.select(np.array([row]))
         pixels = np.array(pixels)
-        pixels[row], matrices[row] = fit(images[int(row)], size, channels)
+        pixels[row : row + 1], matrices[row : row + 1] = _fit_now(one, size, channels, None)
     return pixels, matrices
 
 
@@ -284,7 +286,7 @@ def _fit_now(
     matrices = np.zeros((len(images), 2, 3))
     for row, fitted in enumerate(_fitted(images, size, channels, progress)):
         if isinstance(fitted, DataError):
-            raise fitted
+            raise DataError(fitted.what, where=fitted.where, hint=_FIND_ALL)
         pixels[row], matrices[row] = fitted
     return pixels, matrices
 
@@ -312,8 +314,9 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
             return error
 
     with ThreadPoolExecutor(_threads()) as pool:
+        each = pool.map if isinstance(images, FileImages) else map
         for start in range(0, len(images), _AT_ONCE):
-            yield from pool.map(one, range(start, min(start + _AT_ONCE, len(images))))
+            yield from each(one, range(start, min(start + _AT_ONCE, len(images))))
             if progress is not None:
                 progress(min(start + _AT_ONCE, len(images)), len(images))
 

@@ -21,11 +21,11 @@ class Files:
 
     def part(self, source: Source, part: str) -> str:
         """Return the file of a part; a single csv file is every part."""
-        if source.is_csv:
+        if source.is_csv and part in self.names:
             return source.path.name
         found = source.find(*self.names.get(part, ()))
         if found is None:
-            there = ", ".join(self.parts(source)) or "none"
+            there = ", ".join(self.names if source.is_csv else self.parts(source)) or "none"
             raise DataError(f"has no part {part!r}", where=source.path, hint=f"parts: {there}")
         return found
 

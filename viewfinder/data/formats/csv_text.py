@@ -8,7 +8,9 @@ and otherwise says in which row and column the fault is.
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -19,13 +21,11 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import Images
 from viewfinder.errors import DataError
 
-__all__ = ["blocks", "fields", "gray_line", "gray_row", "gray_texts", "header", "numbers", "written"]
+__all__ = ["blocks", "fields", "gray_line", "gray_lines", "gray_row", "gray_texts", "header", "long_fields", "written"]
 
 Gray = NDArray[np.uint8]
 
-_BLOCK = 1 << 18
-"""Bytes a block: what numpy works on at a time stays in the processor's cache."""
-_LONGEST_LINE = 1 << 26
+_CHUNK, _LONGEST_LINE = 1 << 20, 1 << 26
 
 
 def header(stream: IO[bytes], where: str) -> list[str]:
@@ -44,20 +44,30 @@ def header(stream: IO[bytes], where: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([text]))]
 
 
-def blocks(stream: IO[bytes], where: str) -> Iterator[bytes]:
-    """Give the rest of a stream in blocks of whole lines that end in a newline, whatever ended them in the file."""
+def blocks(stream: IO[bytes], where: str, size: int) -> Iterator[bytes]:
+    """Give the rest of a stream in blocks of about `size` bytes: whole lines, each with a newline at its end."""
     rest = b""
-    while block := stream.read(_BLOCK):
-        lines, newline, tail = block.rpartition(b"\n")
-        if newline:
-            yield (rest + lines + newline).replace(b"\r\n", b"\n")
-            rest = tail
-        else:
-            rest += block
-        if len(rest) > _LONGEST_LINE:
-            raise DataError("is not a csv file: it has no line ends", where=where)
+    for chunk in _read_ahead(stream):
+        for start in range(0, len(chunk), size):
+            piece = chunk[start : start + size]
+            cut = piece.rfind(b"\n") + 1
+            if cut:
+                yield b"".join((rest, memoryview(piece)[:cut]))
+                rest = b""
+            rest += piece[cut:]
+            if len(rest) > _LONGEST_LINE:
+                raise DataError("is not a csv file: it has no line ends", where=where)
     if rest.strip():
-        yield rest.rstrip(b"\r") + b"\n"
+        yield rest + b"\n"
+
+
+def _read_ahead(stream: IO[bytes]) -> Iterator[bytes]:
+    """Read, and so inflate, in a thread while the blocks before are parsed."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(stream.read, _CHUNK) for _ in range(3))
+        while chunk := coming.popleft().result():
+            coming.append(pool.submit(stream.read, _CHUNK))
+            yield chunk
 
 
 def fields(line: bytes, where: str) -> list[bytes]:
@@ -70,31 +80,75 @@ def fields(line: bytes, where: str) -> list[bytes]:
         raise DataError(f"cannot be read: {error}", where=where) from None
 
 
-def numbers(text: bytes) -> tuple[Gray, Gray] | None:
-    """Return the values of text like "12 255 0 ", and the bytes that follow each; None unless all is regular.
+def long_fields(block: bytes, column: int, where: str) -> Iterator[tuple[list[bytes], memoryview]]:
+    """Give the values of each line that is not blank, where one column is much longer than all others.
 
-    Regular is: every value has one to three digits, is at most 255, and is followed by one other byte.
+    That one is blank among the values; it follows them without having been copied, with the byte that ends it.
     """
-    padded = np.frombuffer(b"   " + text, np.uint8)
-    digits = padded - 48
-    is_digit = digits < 10
-    ends = np.flatnonzero(~is_digit)
-    lengths = np.diff(ends[2:])
-    ends = ends[3:]
-    if not len(ends) or ends[-1] != len(padded) - 1 or lengths.min() < 2 or lengths.max() > 4:
+    start = 0
+    while (newline := block.find(b"\n", start)) >= 0:
+        end = newline - (block[newline - 1 : newline] == b"\r")
+        if start < end:
+            yield _long_field(block, start, end, column, where)
+        start = newline + 1
+
+
+def _long_field(block: bytes, start: int, end: int, column: int, where: str) -> tuple[list[bytes], memoryview]:
+    first = start
+    for _ in range(column):
+        first = block.find(b",", first, end) + 1 or end
+    last = block.find(b",", first, end) if first < end else -1
+    if last < 0:
+        last = end
+    if block.find(b'"', start, end) >= 0 or first == end:
+        values = fields(block[start:end], where)
+        long = memoryview((values[column] if column < len(values) else b"") + b"\n")
+        return values, long
+    after = block[last + 1 : end].split(b",") if last < end else []
+    return [*block[start:first].split(b",")[:-1], b"", *after], memoryview(block)[first : last + 1]
+
+
+def gray_lines(block: bytes, width: int) -> Gray | None:
+    """Return (lines, width) of lines like "12,255,0"; None where one is irregular."""
+    text = np.frombuffer(block.replace(b"\r\n", b"\n") if b"\r" in block else block, np.uint8)
+    found = _numbers(text)
+    if found is None or len(found[0]) % width:
         return None
+    values, ends = found[0].reshape(-1, width), found[1]
+    lines = (text[ends[width - 1 :: width]] == ord("\n")).all()
+    regular = lines and np.count_nonzero(text == ord(",")) == len(ends) - len(values)
+    return values if regular else None
+
+
+def gray_line(text: bytes | memoryview) -> Gray | None:
+    """Return the values of a line like "12 255 0" and one more byte that ends it; None where it is irregular."""
+    array = np.frombuffer(text, np.uint8)
+    found = _numbers(array)
+    return found[0] if found is not None and np.count_nonzero(array == ord(" ")) == len(found[0]) - 1 else None
+
+
+def _numbers(text: Gray) -> tuple[Gray, NDArray[np.intp]] | None:
+    """Return the values in a text, and where the byte after each is.
+
+    None unless every value has one to three digits, is at most 255, and is followed by one byte that is no digit.
+    """
+    digits = np.empty(len(text) + 3, dtype=np.uint8)
+    digits[:3] = 255
+    np.subtract(text, 48, out=digits[3:])
+    is_end = digits > 9
+    ends = is_end[3:].nonzero()[0]
+    if not len(ends) or ends[-1] != len(text) - 1 or not 1 <= ends[0] <= 3:
+        return None
+    lengths = ends[1:] - ends[:-1]
+    if lengths.min(initial=2) < 2 or lengths.max(initial=2) > 4:
+        return None
+    is_digit = (~is_end).view(np.uint8)
     digits *= is_digit
-    value = np.multiply(digits[:-3] * is_digit[1:-2], 100, dtype=np.uint16)
-    value += digits[1:-2] * 10
-    value += digits[2:-1]
-    values = value[ends - 3]
-    return None if values.max() > 255 else (values.astype(np.uint8), padded[ends])
-
-
-def gray_line(text: bytes) -> Gray | None:
-    """Return the values of "12 255 0"; None where it is irregular."""
-    found = numbers(text + b" ")
-    return found[0] if found is not None and (found[1] == 32).all() else None
+    low = (digits[2:-1] + digits[1:-2] * np.uint8(10)).take(ends)
+    hundreds = (digits[:-3] * is_digit[1:-2]).take(ends)
+    if hundreds.max() > 2 or ((hundreds == 2) & (low > 55)).any():
+        return None
+    return low + hundreds * np.uint8(100), ends
 
 
 def gray_row(values: Sequence[bytes], columns: Sequence[str], where: str) -> Gray:

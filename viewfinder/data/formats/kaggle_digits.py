@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.formats.competition import Files, side_table
-from viewfinder.data.formats.csv_text import blocks, fields, gray_line, gray_row, gray_texts, header, numbers, written
+from viewfinder.data.formats.csv_text import (
+    blocks,
+    fields,
+    gray_line,
+    gray_lines,
+    gray_row,
+    gray_texts,
+    header,
+    written,
+)
 from viewfinder.data.sources import Source
 from viewfinder.data.store import Rows, fetch, key_of
 from viewfinder.data.targets import Labels
@@ -28,6 +37,8 @@ __all__ = ["parts", "read", "sample", "sniff", "write"]
 
 NAMES = tuple("0123456789")
 FILES = Files({"train": ("train.csv", "train.csv.zip"), "test": ("test.csv", "test.csv.zip")})
+_BLOCK = 1 << 15
+"""Bytes that are parsed at a time: few enough to stay in the processor's cache."""
 LOOKS_FOR = "train.csv and test.csv with the columns label, pixel0 … pixel783"
 
 
@@ -122,13 +133,13 @@ def _pixel_number(name: str) -> int | None:
 def _blocks(stream: IO[bytes], columns: _Columns, where: str, rows: Rows) -> Iterator[NDArray[np.int64]]:
     """Give the pixels of each block of lines to `rows`, and yield its labels (zeros where there are none)."""
     done = 0
-    for block in blocks(stream, where):
-        grid = _grid(block, len(columns.names))
+    for block in blocks(stream, where, _BLOCK):
+        grid = gray_lines(block, len(columns.names))
         if grid is not None and (columns.label is None or grid[:, columns.label].max() <= 9):
             labels = grid[:, columns.label or 0].astype(np.int64)
             pixels = grid[:, columns.pixels]
         else:
-            lines = [line for line in block.split(b"\n") if line.strip()]
+            lines = [line.strip() for line in block.split(b"\n") if line.strip()]
             parsed = [_row(line, columns, f"{where} row {done + i}") for i, line in enumerate(lines, 1)]
             if not parsed:
                 continue
@@ -139,16 +150,6 @@ def _blocks(stream: IO[bytes], columns: _Columns, where: str, rows: Rows) -> Ite
         yield labels
 
 
-def _grid(block: bytes, width: int) -> NDArray[np.uint8] | None:
-    """Return (rows, width) of a block of whole numbers up to 255; None where it is anything else."""
-    found = numbers(block)
-    if found is None or len(found[0]) % width:
-        return None
-    values, ends = found[0].reshape(-1, width), found[1].reshape(-1, width)
-    regular = (ends[:, :-1] == ord(",")).all() and (ends[:, -1] == ord("\n")).all()
-    return values if regular else None
-
-
 def _row(line: bytes, columns: _Columns, where: str) -> tuple[int, NDArray[np.uint8]]:
     values = fields(line, where)
     if len(values) != len(columns.names):
@@ -156,7 +157,7 @@ def _row(line: bytes, columns: _Columns, where: str) -> tuple[int, NDArray[np.ui
         raise DataError(fault, where=where, hint="correct or delete the row")
     label = 0 if columns.label is None else _label(values[columns.label], f"{where}, label")
     texts = [values[i] for i in columns.pixels]
-    gray = gray_line(b" ".join(texts))
+    gray = gray_line(b" ".join(texts) + b"\n")
     return label, gray_row(texts, [columns.names[i] for i in columns.pixels], where) if gray is None else gray
 
 

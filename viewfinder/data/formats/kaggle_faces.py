@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.formats.competition import Files, side_table
-from viewfinder.data.formats.csv_text import blocks, fields, gray_line, gray_row, gray_texts, header, written
+from viewfinder.data.formats.csv_text import blocks, gray_line, gray_row, gray_texts, header, long_fields, written
 from viewfinder.data.sources import Source
 from viewfinder.data.store import Rows, fetch, key_of
 from viewfinder.data.targets import PointSets
@@ -32,6 +32,7 @@ FILES = Files(
         "test": ("test.csv", "test.zip", "test.csv.zip"),
     }
 )
+_BLOCK = 1 << 20
 LOOKUP = ("IdLookupTable.csv", "IdLookupTable.csv.zip")
 LOOKS_FOR = "training.zip or training.csv with columns such as left_eye_center_x, left_eye_center_y, and Image"
 
@@ -99,14 +100,14 @@ def _parse(source: Source, file: str, rows: Rows) -> Mapping[str, NDArray[Any]]:
         where = source.where(file, name)
         columns = _Columns.of(header(stream, where), where)
         size = 0
-        for block in blocks(stream, where):
+        for block in blocks(stream, where, _BLOCK):
             images = []
-            for line in filter(bytes.strip, block.split(b"\n")):
+            for values, image in long_fields(block, columns.image, where):
                 at = f"{where} row {len(coordinates) + 1}"
-                values = columns.values(line, at)
-                images.append(_image(values[columns.image], size, at))
+                columns.count(values, at)
+                images.append(_image(image, size, at))
                 size = size or len(images[0])
-                coordinates.append([_coordinate(values[i], f"{at}, {columns.names[i]}") for i in columns.xy])
+                coordinates.append(_coordinates(values, columns, at))
                 if columns.id is not None:
                     ids.append(_id(values[columns.id], f"{at}, ImageId"))
             if images:
@@ -140,19 +141,17 @@ class _Columns:
         index = names.index("ImageId") if "ImageId" in names else None
         return cls(names, names.index("Image"), index, points, [names.index(name) for name in wanted])
 
-    def values(self, line: bytes, where: str) -> list[bytes]:
-        values = fields(line, where)
+    def count(self, values: Sequence[bytes], where: str) -> None:
         if len(values) != len(self.names):
             fault = f"has {len(values)} values, expected {len(self.names)}"
             raise DataError(fault, where=where, hint="correct or delete the row")
-        return values
 
 
-def _image(text: bytes, size: int, where: str) -> NDArray[np.uint8]:
+def _image(text: memoryview, size: int, where: str) -> NDArray[np.uint8]:
     """Return one row's gray values (size,); `size` 0 stands for the first row, which decides it."""
     gray = gray_line(text)
     if gray is None:
-        texts = text.split()
+        texts = bytes(text[:-1]).split()
         gray = gray_row(texts, [f"Image pixel {i}" for i in range(1, len(texts) + 1)], where)
     if size == 0 and (len(gray) == 0 or math.isqrt(len(gray)) ** 2 != len(gray)):
         raise DataError(f"{len(gray)} gray values make no square image", where=f"{where}, Image")
@@ -160,6 +159,16 @@ def _image(text: bytes, size: int, where: str) -> NDArray[np.uint8]:
         fault = f"has {len(gray)} gray values, the rows before have {size}"
         raise DataError(fault, where=f"{where}, Image", hint="correct or delete the row")
     return gray
+
+
+def _coordinates(values: Sequence[bytes], columns: _Columns, where: str) -> list[float]:
+    try:
+        row = [float(values[i] or b"nan") for i in columns.xy]
+    except ValueError:
+        row = [math.inf]
+    if math.inf in row or -math.inf in row:
+        return [_coordinate(values[i], f"{where}, {columns.names[i]}") for i in columns.xy]
+    return row
 
 
 def _coordinate(text: bytes, where: str) -> float:

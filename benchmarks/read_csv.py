@@ -1,0 +1,143 @@
+"""How long the two Kaggle downloads take to read, beside the usual way: pandas.read_csv, then str.split(" ") a row.
+
+    python benchmarks/read_csv.py [FOLDER WITH THE TWO ZIPS] [--runs 3]
+
+Every measurement is a process of its own and takes turns with the others; what counts is the ratio. "cpu" is
+the processor time, which a busy machine changes less; memory is the highest resident size of the process. All ways must
+give the same pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import zipfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+DIGITS, FACES = "digit-recognizer.zip", "facial-keypoints-detection.zip"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = os.environ.get("VIEWFINDER_DATA", HERE.parents[1] / "shared" / "data")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(data))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--zip", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        print(json.dumps(one_run(given.way, given.folder / given.zip)))
+        return
+    if not (given.folder / FACES).is_file():
+        sys.exit(f"{given.folder} holds no {FACES}: name the folder of the two downloads")
+    report = {name: compare(given.folder, name, given.runs) for name in (FACES, DIGITS)}
+    print_table(report)
+    write(report, given.runs)
+
+
+def compare(folder: Path, name: str, runs: int) -> dict[str, dict[str, float]]:
+    """Return the median seconds and megabytes of each way; the ways take turns, so that all see the same machine."""
+    taken: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as cache:
+            for way in WAYS:
+                taken[way].append(in_own_process(way, folder, name, cache))
+    sums = {one["sum"] for ones in taken.values() for one in ones}
+    assert len(sums) == 1, f"the ways read different pixels: {sums}"
+    return {
+        way: {key: median(one[key] for one in ones) for key in ("seconds", "cpu", "mb")} for way, ones in taken.items()
+    }
+
+
+def in_own_process(way: str, folder: Path, name: str, cache: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, str(folder), "--way", way, "--zip", name]
+    done = subprocess.run(command, env={**os.environ, "VIEWFINDER_CACHE": cache}, check=True, stdout=subprocess.PIPE)
+    return dict(json.loads(done.stdout))
+
+
+def one_run(way: str, path: Path) -> dict[str, float]:
+    import time
+
+    start, used = time.perf_counter(), time.process_time()
+    pixels = WAYS[way](path)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - used
+    return {"seconds": seconds, "cpu": cpu, "mb": peak_memory(), "sum": int(pixels.sum(dtype="int64"))}
+
+
+def with_pandas(path: Path) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    with zipfile.ZipFile(path) as outer:
+        if path.name == DIGITS:
+            with outer.open("train.csv") as file:
+                return pd.read_csv(file).iloc[:, 1:].to_numpy(dtype=np.uint8)
+        with (
+            outer.open("training.zip") as inner,
+            zipfile.ZipFile(inner) as archive,
+            archive.open("training.csv") as file,
+        ):
+            table = pd.read_csv(file)
+    return np.stack([np.array(row.split(" "), dtype=np.uint8) for row in table["Image"]])
+
+
+def with_viewfinder(path: Path) -> Any:
+    import viewfinder as vf
+
+    return vf.read(path).images.pixels
+
+
+WAYS = {"pandas": with_pandas, "viewfinder, first": with_viewfinder, "viewfinder, again": with_viewfinder}
+
+
+def peak_memory() -> float:
+    """Return the highest resident size of this process in MB; NaN where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def print_table(report: dict[str, dict[str, dict[str, float]]]) -> None:
+    print(f"{'':32}{'way':20}{'seconds':>9}{'ratio':>8}{'cpu':>8}{'peak MB':>9}")
+    for name, ways in report.items():
+        for way, one in ways.items():
+            ratio = ways["pandas"]["seconds"] / one["seconds"]
+            print(f"{name:32}{way:20}{one['seconds']:9.2f}{ratio:7.1f}×{one['cpu']:8.2f}{one['mb']:9.0f}")
+
+
+def write(report: dict[str, dict[str, dict[str, float]]], runs: int) -> None:
+    about = {
+        "date": date.today().isoformat(),
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {name: version(name) for name in ("viewfinder", "numpy", "pandas")},
+        "python": platform.python_version(),
+        "runs": runs,
+        "median": report,
+    }
+    target = HERE / "results" / "read_csv.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    print(f"written to {target}")
+
+
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
+
+
+if __name__ == "__main__":
+    main()
