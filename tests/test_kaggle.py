@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import viewfinder as vf
+from tests.commands import Commands
 from viewfinder import kaggle
-from viewfinder.cli import main as command_line
 from viewfinder.data.reading import write
 from viewfinder.errors import CheckError, DataError, InputError
 from viewfinder.training.run import Run
@@ -243,32 +243,41 @@ def test_upload_that_kaggle_refuses(monkeypatch: pytest.MonkeyPatch, submission:
 
 
 def test_the_command_line(
-    digits: Path, model_file: ModelFile, untrained: Untrained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    digits: Path, model_file: ModelFile, untrained: Untrained, tmp_path: Path, viewfinder: Commands
 ) -> None:
     out = tmp_path / "submission.csv"
+    outcome = viewfinder("submit", untrained("digits").folder, digits, "--out", out)
+    assert outcome.code == 0 and "6 rows for kaggle.com/c/digit-recognizer, checked" in outcome.out
+    assert viewfinder("submit", model_file("digits"), digits, "--out", out, "--overwrite").code == 0
 
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
-            patch.setattr("sys.argv", ["viewfinder", "submit", *map(str, arguments)])
-            patch.setitem(sys.modules, "kaggle", None)
-            command_line.main()
-        said = capsys.readouterr()
-        return int(stopped.value.code or 0), (said.out + said.err).strip()
 
-    code, said = call(untrained("digits").folder, digits, "--out", out)
-    assert code == 0 and "6 rows for kaggle.com/c/digit-recognizer, checked" in said
-    assert call(model_file("digits"), digits, "--out", out, "--overwrite")[0] == 0
-    for arguments, expected in [
-        ((model_file("digits"), digits, "--out", out), "--overwrite"),
-        ((model_file("digits"), digits, "--out", out, "--overwrite", "--upload"), 'add -m "what is new"'),
-        ((model_file("digits"), digits, "--out", out, "--overwrite", "--upload", "-m", "new"), "pip install"),
-        ((tmp_path / "no-run", digits, "--out", tmp_path / "b.csv"), "is not a run folder"),
-        ((tmp_path / "no.onnx", digits, "--out", tmp_path / "b.csv"), "no such model file"),
-        ((model_file("digits"), tmp_path / "nowhere.zip", "--out", tmp_path / "b.csv"), "no such file"),
-    ]:
-        code, said = call(*arguments)
-        assert code == 2 and expected in said and "\n" not in said
-    assert not (tmp_path / "b.csv").exists()
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("model.onnx", ["--out", "old.csv"], "--overwrite"),
+        ("model.onnx", ["--upload"], 'add -m "what is new"'),
+        ("model.onnx", ["--upload", "-m", "new"], "pip install"),
+        ("no-run", [], "is not a run folder"),
+        ("no.onnx", [], "no such model file"),
+    ],
+)
+def test_bad_input_to_the_command_line(
+    digits: Path,
+    model_file: ModelFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    viewfinder: Commands,
+    model: str,
+    options: list[str],
+    said: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, "kaggle", None)
+    monkeypatch.chdir(tmp_path)
+    Path("old.csv").write_text("older")
+    Path("model.onnx").write_bytes(model_file("digits").read_bytes())
+    outcome = viewfinder("submit", model, digits, *options)
+    assert outcome.code == 2 and said in outcome.err and len(outcome.err.strip().splitlines()) == 1
+    assert not Path("submission.csv").exists() and Path("old.csv").read_text() == "older"
 
 
 def test_the_real_faces_are_answered_in_full(data_folder: Path, model_file: ModelFile, tmp_path: Path) -> None:

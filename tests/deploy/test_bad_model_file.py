@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from viewfinder.cli import main as command_line
+from tests.commands import Commands
 from viewfinder.deploy.predictor import load
 from viewfinder.errors import ModelFileError
 
@@ -92,16 +92,10 @@ def test_names_that_are_not_as_many_as_the_answers(changed: Callable[..., Path])
     assert "is not the one it describes" in refused(changed(names=["only", "two"]))
 
 
-def test_the_command_line_says_it_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_says_it_in_one_line(tmp_path: Path, viewfinder: Commands) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"broken")
-    out = tmp_path / "predictions"
-    monkeypatch.setattr("sys.argv", ["viewfinder", "predict", str(path), str(tmp_path), "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        command_line.main()
-    assert stopped.value.code == 2
-    said = capsys.readouterr().err.strip()
-    assert said.startswith("viewfinder: ") and "\n" not in said
-    assert not out.exists()
+    outcome = viewfinder("predict", path, tmp_path, "--out", tmp_path / "predictions")
+    assert outcome.code == 2
+    assert outcome.err.startswith("viewfinder: ") and len(outcome.err.strip().splitlines()) == 1
+    assert not (tmp_path / "predictions").exists()

@@ -11,24 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from viewfinder.cli import main as command_line
+from tests.commands import Commands
 from viewfinder.training.run import Run
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def viewfinder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call the command line; gives the exit code and what was said on stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["viewfinder", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            command_line.main()
-        said = capsys.readouterr()
-        return int(stopped.value.code or 0), said.out, said.err
-
-    return call
 
 
 @pytest.fixture
@@ -49,13 +33,13 @@ def photos(untrained: Callable[[str], Run], tmp_path: Path) -> Path:
 
 
 def test_all_images_are_answered_and_unreadable_ones_are_named(
-    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "predictions"
-    code, said, complained = viewfinder("predict", faces, photos, photos / "a.png", "--out", out)
-    assert code == 1
-    assert "5 images answered" in said
-    (line,) = complained.strip().splitlines()
+    outcome = viewfinder("predict", faces, photos, photos / "a.png", "--out", out)
+    assert outcome.code == 1
+    assert "5 images answered" in outcome.out
+    (line,) = outcome.err.strip().splitlines()
     assert "damaged.png" in line
     content = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
     names = [record["image"] for record in content["images"]]
@@ -69,10 +53,10 @@ def test_all_images_are_answered_and_unreadable_ones_are_named(
 
 
 def test_the_table_has_a_row_an_image_and_a_column_a_coordinate(
-    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "predictions"
-    assert viewfinder("predict", faces, photos / "b.jpg", "--out", out)[0] == 0
+    assert viewfinder("predict", faces, photos / "b.jpg", "--out", out).code == 0
     (row,) = csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
     (record,) = json.loads((out / "predictions.json").read_text(encoding="utf-8"))["images"]
     assert len(row) == 31 and row["image"] == record["image"] == "b.jpg"
@@ -80,7 +64,7 @@ def test_the_table_has_a_row_an_image_and_a_column_a_coordinate(
 
 
 def test_a_small_picture_is_enlarged_and_shows_its_answer(
-    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "predictions"
     viewfinder("predict", faces, photos / "a.png", "--out", out)
@@ -91,20 +75,20 @@ def test_a_small_picture_is_enlarged_and_shows_its_answer(
     )
 
 
-def test_pictures_can_be_left_out(viewfinder: Call, faces: Path, photos: Path, tmp_path: Path) -> None:
+def test_pictures_can_be_left_out(viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "predictions"
-    assert viewfinder("predict", faces, photos / "a.png", "--out", out, "--no-pictures")[0] == 0
+    assert viewfinder("predict", faces, photos / "a.png", "--out", out, "--no-pictures").code == 0
     assert {path.name for path in out.iterdir()} == {"predictions.json", "predictions.csv"}
 
 
 def test_a_table_of_images_is_answered_row_by_row(
-    viewfinder: Call, model_file: Callable[[str], Path], tmp_path: Path
+    viewfinder: Commands, model_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
     rows = np.random.default_rng(1).integers(0, 256, (3, 784))
     header = ",".join(f"pixel{i}" for i in range(784))
     np.savetxt(tmp_path / "test.csv", rows, fmt="%d", delimiter=",", header=header, comments="")
     out = tmp_path / "predictions"
-    assert viewfinder("predict", model_file("digits"), tmp_path / "test.csv", "--out", out)[0] == 0
+    assert viewfinder("predict", model_file("digits"), tmp_path / "test.csv", "--out", out).code == 0
     table = list(csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["image"] for row in table] == [f"test.csv row {i}" for i in (1, 2, 3)]
     for row in table:
@@ -112,53 +96,53 @@ def test_a_table_of_images_is_answered_row_by_row(
 
 
 def test_what_is_there_is_not_overwritten_by_itself(
-    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "predictions"
     again = ("predict", faces, photos / "a.png", "--out", out)
-    assert viewfinder(*again)[0] == 0
-    code, _, complained = viewfinder(*again)
-    assert code == 2 and "--overwrite" in complained and len(complained.strip().splitlines()) == 1
+    assert viewfinder(*again).code == 0
+    outcome = viewfinder(*again)
+    assert outcome.code == 2 and "--overwrite" in outcome.err and len(outcome.err.strip().splitlines()) == 1
     (out / "older.txt").write_text("")
-    assert viewfinder(*again, "--overwrite")[0] == 0
+    assert viewfinder(*again, "--overwrite").code == 0
     assert not (out / "older.txt").exists()
 
 
 def test_a_folder_of_something_else_is_never_replaced(
-    viewfinder: Call, faces: Path, photos: Path, tmp_path: Path
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
-    code, _, complained = viewfinder("predict", faces, photos / "a.png", "--out", photos, "--overwrite")
-    assert code == 2 and "not a folder of predictions" in complained
+    outcome = viewfinder("predict", faces, photos / "a.png", "--out", photos, "--overwrite")
+    assert outcome.code == 2 and "not a folder of predictions" in outcome.err
     assert (photos / "b.jpg").exists()
 
 
 @pytest.mark.parametrize("source", ["nowhere.jpg", "empty"])
-def test_sources_that_hold_nothing(viewfinder: Call, faces: Path, tmp_path: Path, source: str) -> None:
+def test_sources_that_hold_nothing(viewfinder: Commands, faces: Path, tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
     out = tmp_path / "predictions"
-    code, _, complained = viewfinder("predict", faces, tmp_path / source, "--out", out)
-    assert code == 2 and len(complained.strip().splitlines()) == 1
+    outcome = viewfinder("predict", faces, tmp_path / source, "--out", out)
+    assert outcome.code == 2 and len(outcome.err.strip().splitlines()) == 1
     assert not out.exists()
 
 
-def test_export_of_what_is_no_run(viewfinder: Call, tmp_path: Path) -> None:
+def test_export_of_what_is_no_run(viewfinder: Commands, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
-    code, _, complained = viewfinder("export", tmp_path, "--out", out)
-    assert code == 2 and "is not a run folder" in complained
+    outcome = viewfinder("export", tmp_path, "--out", out)
+    assert outcome.code == 2 and "is not a run folder" in outcome.err
     assert not out.exists()
 
 
 def test_export_of_a_run_whose_data_is_gone_asks_for_data(
-    viewfinder: Call, untrained: Callable[[str], Run], tmp_path: Path
+    viewfinder: Commands, untrained: Callable[[str], Run], tmp_path: Path
 ) -> None:
     out = tmp_path / "model.onnx"
-    code, _, complained = viewfinder("export", untrained("seed-digits").folder, "--out", out)
-    assert code == 2 and len(complained.strip().splitlines()) == 1
+    outcome = viewfinder("export", untrained("seed-digits").folder, "--out", out)
+    assert outcome.code == 2 and len(outcome.err.strip().splitlines()) == 1
     assert not out.exists()
 
 
 def test_export_compares_on_the_data_that_is_named(
-    viewfinder: Call, untrained: Callable[[str], Run], tmp_path: Path
+    viewfinder: Commands, untrained: Callable[[str], Run], tmp_path: Path
 ) -> None:
     rows = np.random.default_rng(1).integers(0, 256, (70, 785))
     rows[:, 0] %= 10
@@ -166,6 +150,6 @@ def test_export_compares_on_the_data_that_is_named(
     np.savetxt(tmp_path / "train.csv", rows, fmt="%d", delimiter=",", header=header, comments="")
     out = tmp_path / "model.onnx"
     run = untrained("seed-digits").folder
-    code, said, _ = viewfinder("export", run, "--out", out, "--data", tmp_path / "train.csv")
-    assert code == 0 and "compared on 70 real images, metrics on 70 of train.csv" in said
+    outcome = viewfinder("export", run, "--out", out, "--data", tmp_path / "train.csv")
+    assert outcome.code == 0 and "compared on 70 real images, metrics on 70 of train.csv" in outcome.out
     assert out.exists()

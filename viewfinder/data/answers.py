@@ -99,9 +99,8 @@ class Label:
 
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
-        text = self.label if self.scores is None else f"{self.label} {self.score:.2f}"
-        text = text if right or truth is None else f"{text} is {truth.label}"
-        return _captioned(image, text, TRUE_COLOUR if right else PREDICTED_COLOUR)
+        text = self.text() if right or truth is None else f"{self.text()}, is {truth.label}"
+        return _captioned(image, text, _EDGE if right else PREDICTED_COLOUR)
 
 
 @dataclass(frozen=True)
