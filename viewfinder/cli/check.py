@@ -61,6 +61,9 @@ def _show(reports: Sequence[Report]) -> None:
 
     console = Console(highlight=False)
     for report in reports:
+        if not console.is_terminal:
+            typer.echo(report)
+            continue
         console.print(f"[bold]{report.summary()}[/bold]")
         console.print(_table(report))
 

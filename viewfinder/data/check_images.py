@@ -16,6 +16,8 @@ BLANK = 8
 """Images whose values differ by less than this show nothing: sensor noise and JPEG make a wall differ by more."""
 DARK = 64
 """A set that uses less than this of 0 to 255 was scaled wrongly."""
+MANY = 0.05
+"""Share of images that look like another one from which a random split is too kind."""
 
 
 def images(part: Part) -> Iterator[Finding]:
@@ -104,13 +106,15 @@ def near_duplicates(part: Part) -> Iterator[Finding]:
 
 
 def similar_images(part: Part) -> Iterator[Finding]:
-    """Find images that look alike, unless all do or the groups are known."""
-    groups = [rows for rows in part.repeated(part.similar) if len(np.unique(part.near[rows])) > 1]
-    if groups and not part.all_alike and part.dataset.groups is None and part.dataset.targets is not None:
+    """Find images that look alike."""
+    groups = [] if part.similar is None else part.repeated(part.similar)
+    groups = [rows for rows in groups if len(np.unique(part.near[rows])) > 1]
+    count = sum(map(len, groups))
+    if groups:
         yield Finding(
             "similar-images",
-            "warning",
-            f"{counted(sum(map(len, groups)), 'image')} in {counted(len(groups), 'group')} look alike",
+            "warning" if count >= MANY * len(part.dataset) else "info",
+            f"{counted(count, 'image')} in {counted(len(groups), 'group')} look alike",
             tuple(" ~ ".join(part.wheres(rows)) for rows in groups),
             "They may be of one occasion: --set data.similar=true keeps them on one side, or validation is too kind.",
         )

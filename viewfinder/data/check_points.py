@@ -23,8 +23,8 @@ __all__ = [
     "swapped_sides",
 ]
 
-SAME_PLACE = 0.02
-"""Share of the image's longer side within which two annotations of one point agree."""
+SAME_PLACE = 0.05
+"""Share of the image's longer side within which two people's annotations of one point agree."""
 
 
 def missing_values(part: Part) -> Iterator[Finding]:

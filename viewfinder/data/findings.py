@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 __all__ = ["SEVERITIES", "Finding", "Report", "Severity", "counted", "first_few"]
@@ -79,12 +81,12 @@ class Report:
         return "\n".join(lines)
 
 
-def first_few(where: Sequence[str], most: int = 5) -> str:
-    """Return the first places of many, for people."""
-    # One more is shown rather than counted: "and 1 more" takes as much room as the thing itself.
-    shown = where if len(where) <= most + 1 else where[:most]
-    rest = len(where) - len(shown)
-    return "; ".join(shown) + (f"; and {rest:,} more" if rest else "")
+def first_few(where: Sequence[str], most: int = 250) -> str:
+    """Return as many places as fit into so many letters, at least one, and how many more there are."""
+    ends = list(accumulate(len(place) + 2 for place in where))
+    shown = max(1, bisect_right(ends, most))
+    rest = len(where) - shown
+    return "; ".join(where[:shown]) + (f"; and {rest:,} more" if rest > 0 else "")
 
 
 def counted(number: int, noun: str) -> str:

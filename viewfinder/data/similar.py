@@ -11,8 +11,6 @@ little about themselves, so there the covariance is drawn towards that of white 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,15 +19,16 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import Images
 from viewfinder.errors import DataError
 
-__all__ = ["SAME_PICTURE", "SAME_THING", "Alike", "alike", "descriptors", "miniature", "similar_groups"]
+__all__ = ["SAME_PICTURE", "SAME_THING", "alike", "descriptors", "miniature", "similar_groups"]
 
 SAME_PICTURE = 0.995
 """Similarity of one picture saved twice, smaller or as a JPEG; no two of 42,000 handwritten digits reach it."""
 SAME_THING = 0.8
 """Similarity of one person's photos from one occasion; see `similar_groups`."""
 
-SIDE, KEPT, BLOCK = 16, 64, 2048
+SIDE, KEPT, BLOCK = 16, 64, 1024
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 def similar_groups(images: Images, threshold: float = SAME_THING) -> NDArray[np.int64]:
@@ -44,8 +43,10 @@ def similar_groups(images: Images, threshold: float = SAME_THING) -> NDArray[np.
         images: N images; those that cannot be decoded and those of a single colour are in no group.
         threshold: the similarity of a pair, -1 to 1.
     """
-    small = np.stack([_miniature_or_nothing(images, row) for row in range(len(images))])
-    return alike(descriptors(small), threshold)[0].groups
+    small = np.array([_miniature_or_nothing(images, row) for row in range(len(images))], dtype=np.float32)
+    groups = alike(descriptors(small), threshold)
+    assert groups is not None
+    return groups
 
 
 def _miniature_or_nothing(images: Images, row: int) -> Floats:
@@ -70,7 +71,8 @@ def descriptors(small: Floats) -> Floats:
     share = len(small) / (len(small) + small.shape[1])
     centred = small - share * small.mean(axis=0)
     covariance = share * (centred.T @ centred).astype(np.float64) / len(small)
-    covariance += (1 - share) * (centred**2).sum(dtype=np.float64) / small.size * np.eye(small.shape[1]) + 1e-12
+    noise = (1 - share) * (centred**2).sum(dtype=np.float64) / small.size
+    covariance += max(noise, 1e-12) * np.eye(small.shape[1])
     variances, directions = np.linalg.eigh(covariance)
     weighted = directions[:, -KEPT:] * variances[-KEPT:] ** -0.25
     result = _of_length_1(centred @ weighted.astype(np.float32))
@@ -82,41 +84,31 @@ def _of_length_1(values: Floats) -> Floats:
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Alike:
-    """Who looks like whom: `groups` is (N,) int64, and `pairs` counts the similar pairs."""
+def alike(descriptors: Floats, threshold: float, most: int | None = None) -> NDArray[np.int64] | None:
+    """Return (N,) int64: the connected components of all pairs that are at least so similar, numbered from 0.
 
-    groups: NDArray[np.int64]
-    pairs: int
-
-
-def alike(descriptors: Floats, *thresholds: float) -> list[Alike]:
-    """Return, for each threshold, the connected components of the pairs that are at least so similar.
-
-    Every pair is compared, a block of 2,048 × 2,048 at a time.
+    Every pair is compared, a block of 1,024 × 1,024 at a time. Where there are more than `most` pairs, it stops and
+    returns None.
     """
-    roots = [np.arange(len(descriptors)) for _ in thresholds]
-    pairs = [0] * len(thresholds)
-    for first, second, similarity in _similar_pairs(descriptors, min(thresholds)):
-        for i, threshold in enumerate(thresholds):
-            there = similarity >= threshold
-            _join(roots[i], first[there], second[there])
-            pairs[i] += int(there.sum())
-    numbers = [np.unique(root, return_inverse=True)[1].astype(np.int64) for root in roots]
-    return [Alike(groups, count) for groups, count in zip(numbers, pairs, strict=True)]
+    root, pairs = np.arange(len(descriptors)), 0
+    for first, second in _similar_pairs(descriptors, threshold):
+        _join(root, first, second)
+        pairs += len(first)
+        if most is not None and pairs > most:
+            return None
+    return np.unique(root, return_inverse=True)[1].astype(np.int64)
 
 
-def _similar_pairs(descriptors: Floats, threshold: float) -> Iterator[tuple[NDArray[Any], NDArray[Any], Floats]]:
+def _similar_pairs(descriptors: Floats, threshold: float) -> Iterator[tuple[Rows, Rows]]:
     for top in range(0, len(descriptors), BLOCK):
         for left in range(top, len(descriptors), BLOCK):
-            similarity = (descriptors[top : top + BLOCK] @ descriptors[left : left + BLOCK].T).ravel()
-            found = np.flatnonzero(similarity >= threshold)
-            first, second = np.divmod(found, min(BLOCK, len(descriptors) - left))
+            product = descriptors[top : top + BLOCK] @ descriptors[left : left + BLOCK].T
+            first, second = np.divmod(np.flatnonzero(product.ravel() >= threshold), product.shape[1])
             once = first + top < second + left
-            yield first[once] + top, second[once] + left, similarity[found[once]]
+            yield first[once] + top, second[once] + left
 
 
-def _join(root: NDArray[np.int64], first: NDArray[Any], second: NDArray[Any]) -> None:
+def _join(root: Rows, first: Rows, second: Rows) -> None:
     """Union-find for many pairs at once: hang the higher root under the lower one until every pair has one root."""
     while True:
         one, other = root[first], root[second]

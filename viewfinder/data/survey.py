@@ -89,16 +89,15 @@ class Part:
         seen: the survey of its images.
         exact: (N,) int64, the same number for equal images, over all datasets that are looked at together.
         near: (N,) int64, the same number for one picture that was saved again.
-        similar: (N,) int64, the same number for images that look alike.
-        all_alike: so many pairs look alike that `similar` says nothing.
+        similar: (N,) int64, the same number for images of this dataset that look alike; None where so many pairs do
+            that it says nothing, where groups are known already, and where there are no targets to train on.
     """
 
     dataset: Dataset
     seen: Survey
     exact: NDArray[np.int64]
     near: NDArray[np.int64]
-    similar: NDArray[np.int64]
-    all_alike: bool
+    similar: NDArray[np.int64] | None
 
     def where(self, row: int) -> str:
         """Return where a sample is, for people."""
@@ -120,12 +119,14 @@ def survey_all(datasets: Sequence[Dataset]) -> list[Part]:
     """Look at all images of all datasets, and compare each with each."""
     surveys = [survey(dataset.images) for dataset in datasets]
     exact = np.unique(np.concatenate([seen.digests for seen in surveys]), return_inverse=True)[1].astype(np.int64)
-    described = descriptors(np.concatenate([seen.miniatures for seen in surveys]))
-    near, similar = alike(described, SAME_PICTURE, SAME_THING)
-    all_alike = similar.pairs > len(described)
-    parts, start = [], 0
-    for dataset, seen in zip(datasets, surveys, strict=True):
-        rows = slice(start, start + len(dataset))
-        parts.append(Part(dataset, seen, exact[rows], near.groups[rows], similar.groups[rows], all_alike))
-        start += len(dataset)
-    return parts
+    near = alike(descriptors(np.concatenate([seen.miniatures for seen in surveys])), SAME_PICTURE)
+    assert near is not None
+    ends = np.cumsum([len(dataset) for dataset in datasets])[:-1]
+    columns = (datasets, surveys, np.split(exact, ends), np.split(near, ends))
+    return [Part(*column, _similar(column[0], column[1])) for column in zip(*columns, strict=True)]
+
+
+def _similar(dataset: Dataset, seen: Survey) -> NDArray[np.int64] | None:
+    if dataset.targets is None or dataset.groups is not None:
+        return None
+    return alike(descriptors(seen.miniatures), SAME_THING, most=len(dataset))
