@@ -43,12 +43,11 @@ class SameConv(nn.Conv2d):
     """A convolution that keeps the size, as Keras pads: an even kernel's odd pixel goes right and below."""
 
     def __init__(self, channels: int, outputs: int, kernel: int, bias: bool = True) -> None:
-        super().__init__(channels, outputs, kernel, bias=bias)
-        before, after = (kernel - 1) // 2, kernel // 2
-        self.pad = (before, after, before, after)
+        super().__init__(channels, outputs, kernel, padding=(kernel - 1) // 2, bias=bias)
+        self.even = kernel % 2 == 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self.pad))
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.even else x)
 
 
 def conv(channels: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None) -> nn.Sequential:
