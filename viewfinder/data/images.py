@@ -262,7 +262,7 @@ def _fit_files(
     A small selection that is not in the cache is not worth that: it is decoded by itself.
     """
     key = key_of("fitted", images.stamp(), size, channels)
-    if 2 * len(images) < len(images.paths) and (stored := open_entry(key)) is None:
+    if not len(images) or (2 * len(images) < len(images.paths) and open_entry(key) is None):
         return _fit_now(images, size, channels, progress)
     every = replace(images, rows=np.arange(len(images.paths)))
     stored = fetch(
