@@ -121,7 +121,7 @@ class Points:
         return [cls(row, tuple(names)) for row in xy.astype(np.float32)]
 
     def as_dict(self) -> dict[str, Any]:
-        known = [bool(there) for there in np.isfinite(self.xy).all(axis=1)]
+        known = np.asarray(np.isfinite(self.xy).all(axis=1)).tolist()
         pairs = zip(self.names, self.xy.tolist(), known, strict=True)
         return {"points": {name: xy if there else None for name, xy, there in pairs}}
 
