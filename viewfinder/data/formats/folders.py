@@ -37,10 +37,10 @@ def sniff(path: Path) -> bool:
     source = Source(path)
     if not source.is_container:
         return False
-    found = _Found.of(source)
-    classes = {file.label for file in found.files if file.label}
-    named = len(classes) > 1 or not classes <= {None, *NO_CLASS, ""}
-    return named and 2 * sum(bool(file.label) for file in found.files) > len(found.files)
+    labels = [file.label for file in _Found.of(source).files if _part(file) == "train"]
+    classes = {*labels} - {""}
+    named = len(classes) > 1 or not {name.lower() for name in classes} <= {*NO_CLASS}
+    return named and 2 * labels.count("") < len(labels)
 
 
 def parts(path: Path) -> tuple[str, ...]:
