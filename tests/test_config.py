@@ -126,6 +126,12 @@ def test_a_part_that_is_no_table_is_said(tmp_path: Path) -> None:
         load_recipe(recipe_file(tmp_path, 'base = "digits"\nmodel = "convnet"\n'))
 
 
+def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    recipe = load_recipe(recipe_file(tmp_path, page.partition("```toml\n")[2].partition("```")[0]))
+    assert (recipe.task, recipe.data.channels, recipe.model["merged"]) == ("keypoints", 3, 64)
+
+
 def documented(part: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, field in part.model_fields.items():
         kind = field.annotation

@@ -156,6 +156,11 @@ def test_a_wrong_option_is_one_line_that_says_what_to_do(changes: dict[str, obje
     assert str(error.value).startswith(line)
 
 
+def test_images_that_are_too_small_for_a_network_are_said() -> None:
+    with pytest.raises(RecipeError, match="images of 12 × 12 pixels are too small for the network 'convnet'; raise"):
+        build_network(load_recipe("digits", {"data.size": 12}), 10)
+
+
 def test_a_list_of_dropouts_of_the_wrong_length_is_said() -> None:
     with pytest.raises(RecipeError, match="2 values for 3 places"):
         network_of(load_recipe("seed-digits", {"model.dropout": "[0.1, 0.2]"}))

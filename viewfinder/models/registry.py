@@ -30,10 +30,21 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
     Its convolution weights lie in channels-last order, which the convolutions of CPUs and GPUs prefer.
 
     Raises:
-        RecipeError: the network, an option or its value is not known or not valid.
+        RecipeError: the network, an option or its value is not known or not valid, or images are too small for it.
     """
     network = options_of(recipe).build(recipe.data, outputs)
+    _try_size(network, recipe)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _try_size(network: nn.Module, recipe: Recipe) -> None:
+    size = recipe.data.size
+    try:
+        network.eval()(torch.zeros(1, size, size, recipe.data.channels, dtype=torch.uint8))
+    except RuntimeError:
+        what = f"images of {size} × {size} pixels are too small for the network {recipe.model['name']!r}"
+        raise RecipeError(what, where=recipe.name, hint="raise data.size or take stages away") from None
+    network.train()
 
 
 def options_of(recipe: Recipe) -> Network:
