@@ -11,10 +11,13 @@ little about themselves, so there the covariance is drawn towards that of white 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from viewfinder.data.dataset import Images
 from viewfinder.errors import DataError
@@ -70,7 +73,8 @@ def descriptors(small: Floats) -> Floats:
     """Return (N, 64) descriptors of length 1 from miniatures (N, 256); a product of two is their similarity."""
     share = len(small) / (len(small) + small.shape[1])
     centred = small - share * small.mean(axis=0)
-    covariance = share * (centred.T @ centred).astype(np.float64) / len(small)
+    with _one_thread():
+        covariance = share * (centred.T @ centred).astype(np.float64) / len(small)
     noise = (1 - share) * (centred**2).sum(dtype=np.float64) / small.size
     covariance += max(noise, 1e-12) * np.eye(small.shape[1])
     variances, directions = np.linalg.eigh(covariance)
@@ -91,12 +95,22 @@ def alike(descriptors: Floats, threshold: float, most: int | None = None) -> NDA
     returns None.
     """
     root, pairs = np.arange(len(descriptors)), 0
-    for first, second in _similar_pairs(descriptors, threshold):
-        _join(root, first, second)
-        pairs += len(first)
-        if most is not None and pairs > most:
-            return None
+    with _one_thread():
+        for first, second in _similar_pairs(descriptors, threshold):
+            _join(root, first, second)
+            pairs += len(first)
+            if most is not None and pairs > most:
+                return None
     return np.unique(root, return_inverse=True)[1].astype(np.int64)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Keep matrix products to one thread: on busy cores OpenBLAS' threads spin while they wait for each other.
+
+    Measured with 70,000 images beside two trainings on two cores: 123 s on two threads, 19 s on one.
+    """
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _similar_pairs(descriptors: Floats, threshold: float) -> Iterator[tuple[Rows, Rows]]:
