@@ -24,8 +24,9 @@ __all__ = ["ENOUGH", "Comparison", "Difference", "compare", "refuse", "sampled"]
 ENOUGH, MOST, MOST_PIXELS = 64, 2000, 2000 * 128 * 128
 TOLERANCE = 2e-4
 """Largest difference of an output, as a share of its largest value and of no less than 1: 0.02 px where it is 96."""
-WORSE = {True: 0.005, False: 0.05}
-"""Largest loss of the first metric by quantisation, as a share of it; accuracies may lose less than errors may grow."""
+SHARE_LOST, IMAGES_LOST, ERROR_GROWN = 0.005, 2, 0.05
+"""What quantisation may cost in the first metric. A share such as accuracy: half a percent of itself, and two images,
+as chance moves one or two among few. An error in pixels: 5 %."""
 _ALONE, _BATCH = 4, 128
 
 
@@ -48,7 +49,8 @@ class Comparison:
 
     Args:
         images: how many images both answered.
-        measured_on: what the metrics were measured on.
+        measured: on how many of them, the first ones, the metrics were measured.
+        source: where those come from.
         differences: of the file from the trained model, an output each.
         alone: of images answered one at a time from the same images in a batch, both by the file.
         metrics: by name (trained, file); empty where the images have no targets.
@@ -57,12 +59,18 @@ class Comparison:
     """
 
     images: int
-    measured_on: str
+    measured: int
+    source: str
     differences: tuple[Difference, ...]
     alone: tuple[Difference, ...]
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
     kinds: tuple[Metric, ...] = ()
     quantised: bool = False
+
+    @property
+    def measured_on(self) -> str:
+        """What the metrics were measured on, in words."""
+        return f"{self.measured:,} of {self.source}"
 
     @property
     def worst(self) -> Difference:
@@ -115,7 +123,8 @@ def compare(answering: nn.Module, task: Task, file: Predictor, parts: Sequence[D
     alone = {name: np.concatenate([outputs[name] for outputs in single]) for name in exported}
     return Comparison(
         images=len(pixels),
-        measured_on=f"{len(parts[0]):,} of {parts[0].name or 'an array'}",
+        measured=len(parts[0]),
+        source=parts[0].name or "an array",
         differences=_differences(exported, trained),
         alone=_differences(alone, _first(len(single), exported)),
         metrics=_metrics(task, parts[0], trained, exported, inverted(fitted[0][1])),
@@ -143,7 +152,8 @@ def _refuse_worse(comparison: Comparison) -> None:
     first = next(kind for kind in comparison.kinds if kind.name in comparison.metrics)
     trained, quantised = comparison.metrics[first.name]
     worse = trained - quantised if first.higher_is_better else quantised - trained
-    if not worse <= WORSE[first.higher_is_better] * abs(trained):
+    of_few = IMAGES_LOST / comparison.measured
+    if not worse <= (SHARE_LOST * trained + of_few if first.higher_is_better else ERROR_GROWN * trained):
         raise ExportError(
             f"quantised, {first.name} is {first.text(quantised)} instead of {first.text(trained)}, "
             f"largest difference {comparison.worst.largest:.3g}",
