@@ -12,7 +12,7 @@ from viewfinder.tasks.sections import Bars, Lines, Matrix
 NAMES = ("$x^2$", "a $ b", "顔", "<b>bold</b>", "a very long name of a class that does not end soon", "_", "\\frac")
 CURVE = (np.array([0.1, 0.5, 0.9]), np.array([0.2, np.nan, 0.8]))
 SECTIONS = {
-    "bars": Bars("Bars", NAMES, [1.0, 2.5, 0.0, float("nan"), 3.0, 0.1, 7.0], "px"),
+    "bars": Bars("Bars", NAMES, [1.0, 2.5, 0.0, float("nan"), 1234.0, 1234.5, 7.0], "px"),
     "shares": Bars("Shares", ("a", "b"), [0.25, 1.0], "%"),
     "negative": Bars("Signed", ("a", "b"), [-0.5, 0.25]),
     "nothing": Bars("Zero", ("a",), [0]),

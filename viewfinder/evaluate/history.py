@@ -121,8 +121,8 @@ def judge(history: History, recipe: Recipe) -> Verdict:
 def _advice(recipe: Recipe) -> tuple[str, ...]:
     """Return what helps, the cheapest first."""
     varied = any(value for name, value in recipe.augment if name != "border")
-    more = "Vary the training images more" if varied else "Vary the training images: augmentation is off"
-    advice = [f"{more}, for example --set augment.rotate=15 --set augment.zoom=0.15."]
+    more = "Vary the training images more" if varied else "Vary the training images (augmentation is off)"
+    advice = [f"{more}, for example with --set augment.rotate=15 --set augment.zoom=0.15."]
     if "dropout" in recipe.model:
         advice.append(f"Raise the dropout: model.dropout is {recipe.model['dropout']}.")
     advice.append("Add training images, most of all of the kinds that stand among the worst below.")

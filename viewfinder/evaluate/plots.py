@@ -98,13 +98,13 @@ def bars(section: Bars, look: Look) -> Figure:
     percent = section.unit == "%"
     span = max(known.max(initial=0), -known.min(initial=0)) or 1.0
     for place, value in enumerate(values):
-        label = "unknown" if np.isnan(value) else (f"{100 * value:.1f}" if percent else f"{value:.3g}")
+        label = "unknown" if np.isnan(value) else f"{100 * value:.1f}" if percent else _amount(value)
         axes.text(
             max(0.0, np.nan_to_num(value)) + 0.015 * span, place, label, va="center", color=look.ink, fontsize=8.5
         )
     axes.set_xlim(min(0.0, 1.1 * known.min(initial=0)), 1.16 * span)
     axes.set_xlabel(section.unit)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.3g}" if percent else f"{x:.3g}")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:g}" if percent else f"{x:,g}")
     axes.xaxis.grid(True, color=look.grid, linewidth=0.8)
     axes.tick_params(axis="y", length=0)
     return figure
@@ -309,6 +309,10 @@ def _number_cells(axes: Axes, counts: NDArray[Any], look: Look) -> None:
         strong = row != column and counts[row, column] > 0.75 * strongest
         colour = look.paper if strong else look.ink
         axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
 def _common_range(section: Lines) -> tuple[float, float]:

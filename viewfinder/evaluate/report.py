@@ -160,13 +160,17 @@ def _page(
 
 def _facts(evaluation: Evaluation) -> dict[str, str]:
     """Return what the report's head says about where the numbers come from."""
-    info, last = evaluation.info, evaluation.events[-1] if evaluation.events else {"seconds": 0}
+    info, last = evaluation.info, evaluation.events[-1] if evaluation.events else {"seconds": 0.0}
     return {
         "Evaluated on": _about(evaluation.dataset.name, len(evaluation.dataset), evaluation.dataset.fingerprint),
         "Trained on": _about(*(info["data"]["train"][key] for key in ("name", "rows", "fingerprint"))),
-        "Training": f"{_duration(last['seconds'])} on {info['device']}, {info['threads']} threads",
+        "Training": f"{_duration(last['seconds'])}{_unfinished(last)} on {info['device']}, threads: {info['threads']}",
         "Reported": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def _unfinished(last: Mapping[str, Any]) -> str:
+    return "" if last.get("reason", "interrupted") != "interrupted" else " so far"
 
 
 def _about(name: str, rows: int, fingerprint: str) -> str:
