@@ -36,7 +36,7 @@ def missing_values(part: Part) -> Iterator[Finding]:
     if where:
         rows = counted(int(missing.any(axis=1).sum()), "sample")
         message = f"{rows} of {total:,} miss points; of each point, {_span(counts / total)} is missing"
-        advice = "Missing points are normal: the loss counts what is annotated. `viewfinder show` draws missing.png."
+        advice = "Missing points are normal: the loss counts what is annotated. `viewfinder show` draws them."
         yield Finding("missing-values", "warning", message, where, advice)
 
 

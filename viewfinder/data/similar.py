@@ -73,13 +73,12 @@ def descriptors(small: Floats) -> Floats:
     """Return (N, 64) descriptors of length 1 from miniatures (N, 256); a product of two is their similarity."""
     share = len(small) / (len(small) + small.shape[1])
     centred = small - share * small.mean(axis=0)
+    noise = (1 - share) * (centred**2).sum(dtype=np.float64) / small.size
     with _one_thread():
         covariance = share * (centred.T @ centred).astype(np.float64) / len(small)
-    noise = (1 - share) * (centred**2).sum(dtype=np.float64) / small.size
-    covariance += max(noise, 1e-12) * np.eye(small.shape[1])
-    variances, directions = np.linalg.eigh(covariance)
-    weighted = directions[:, -KEPT:] * variances[-KEPT:] ** -0.25
-    result = _of_length_1(centred @ weighted.astype(np.float32))
+        variances, directions = np.linalg.eigh(covariance + max(noise, 1e-12) * np.eye(small.shape[1]))
+        weighted = directions[:, -KEPT:] * variances[-KEPT:] ** -0.25
+        result = _of_length_1(centred @ weighted.astype(np.float32))
     result[~small.any(axis=1)] = 0
     return result
 
