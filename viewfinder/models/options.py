@@ -27,6 +27,9 @@ class Network(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    members: Count = 1
+    """So many networks of this kind, which share each batch and answer together with their mean."""
+
     def build(self, data: Data, outputs: int) -> nn.Module:
         """Return the network with fresh weights from torch's global generator.
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from viewfinder.config import Recipe
 from viewfinder.errors import RecipeError, nearest
+from viewfinder.models.members import Members
 from viewfinder.models.options import Network
 
 __all__ = ["NETWORKS", "build_network", "options_of"]
@@ -32,7 +33,9 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
     Raises:
         RecipeError: the network, an option or its value is not known or not valid, or images are too small for it.
     """
-    network = options_of(recipe).build(recipe.data, outputs)
+    options = options_of(recipe)
+    members = [options.build(recipe.data, outputs) for _ in range(options.members)]
+    network = members[0] if len(members) == 1 else Members(members)
     _try_size(network, recipe)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

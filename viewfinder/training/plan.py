@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 
 from viewfinder.config import Recipe
 from viewfinder.training.loop import Progress, Session, train_step
@@ -55,7 +57,7 @@ def measure_speed(session: Session, minutes: float, clock: Callable[[], float] =
             marks.append(clock())
             if len(marks) > WARM_STEPS + 1 and marks[-1] - start > limit:
                 break
-    step = (marks[-1] - marks[WARM_STEPS]) / (len(marks) - 1 - WARM_STEPS)
+    step = statistics.median(later - earlier for earlier, later in pairwise(marks[WARM_STEPS:]))
     before = clock()
     if session.validation:
         session.validation.measure(session.task, session.network, session.shipped())
