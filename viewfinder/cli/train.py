@@ -52,7 +52,13 @@ def train(
             else:
                 assert source is not None
                 wanted = load_recipe(recipe, changes)
-                given: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "until": until, "out": out, "device": device}
+                given: dict[str, Any] = {
+                    "minutes": minutes,
+                    "epochs": epochs,
+                    "until": until,
+                    "out": out,
+                    "device": device,
+                }
                 run = start.train(read(source), recipe=wanted, on_event=watch.see, **given)
     except KeyboardInterrupt as stopped:
         go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
