@@ -37,7 +37,8 @@ def _show(entries: Sequence[Entry], folder: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("made from")
+    table = Table()
+    table.add_column("made from", overflow="fold")
     table.add_column("what", no_wrap=True)
     for name in ("images", "MB", "last used"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.answers import Answer, Label, Points
+if TYPE_CHECKING:  # answers draw: reading data should not wait for OpenCV
+    from viewfinder.data.answers import Answer, Label, Points
 
 __all__ = ["Floats", "Integers", "Labels", "PointSets", "Targets", "flip_order", "move_points"]
 
@@ -87,6 +88,8 @@ class Labels:
         return Labels(np.array([new.index(name) for name in names], dtype=np.int64)[self.ids])
 
     def one(self, row: int, names: Sequence[str]) -> Label:
+        from viewfinder.data.answers import Label
+
         return Label(names[self.ids[row]], tuple(names))
 
     def complete(self) -> NDArray[np.bool_]:
@@ -126,6 +129,8 @@ class PointSets:
         return PointSets(xy)
 
     def one(self, row: int, names: Sequence[str]) -> Points:
+        from viewfinder.data.answers import Points
+
         return Points(self.xy[row], tuple(names))
 
     def complete(self) -> NDArray[np.bool_]:

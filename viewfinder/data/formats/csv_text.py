@@ -25,7 +25,9 @@ __all__ = ["blocks", "fields", "gray_line", "gray_lines", "gray_row", "gray_text
 
 Gray = NDArray[np.uint8]
 
-_CHUNK, _LONGEST_LINE = 1 << 20, 1 << 26
+_SHORT_FIELDS = 1 << 12
+"""Bytes within which the columns before a long one are expected."""
+_CHUNK, _LONGEST_LINE = 1 << 19, 1 << 26
 
 
 def header(stream: IO[bytes], where: str) -> list[str]:
@@ -94,18 +96,15 @@ def long_fields(block: bytes, column: int, where: str) -> Iterator[tuple[list[by
 
 
 def _long_field(block: bytes, start: int, end: int, column: int, where: str) -> tuple[list[bytes], memoryview]:
-    first = start
-    for _ in range(column):
-        first = block.find(b",", first, end) + 1 or end
-    last = block.find(b",", first, end) if first < end else -1
-    if last < 0:
-        last = end
-    if block.find(b'"', start, end) >= 0 or first == end:
+    *before, _ = block[start : min(end, start + _SHORT_FIELDS)].split(b",", column)
+    first = start + sum(map(len, before)) + column
+    if len(before) < column or first >= end or block.find(b'"', start, end) >= 0:
         values = fields(block[start:end], where)
-        long = memoryview((values[column] if column < len(values) else b"") + b"\n")
-        return values, long
-    after = block[last + 1 : end].split(b",") if last < end else []
-    return [*block[start:first].split(b",")[:-1], b"", *after], memoryview(block)[first : last + 1]
+        return values, memoryview((values[column] if column < len(values) else b"") + b"\n")
+    last = block.find(b",", first, end)
+    if last < 0:
+        return [*before, b""], memoryview(block)[first : end + 1]
+    return [*before, b"", *block[last + 1 : end].split(b",")], memoryview(block)[first : last + 1]
 
 
 def gray_lines(block: bytes, width: int) -> Gray | None:
@@ -140,15 +139,14 @@ def _numbers(text: Gray) -> tuple[Gray, NDArray[np.intp]] | None:
     if not len(ends) or ends[-1] != len(text) - 1 or not 1 <= ends[0] <= 3:
         return None
     lengths = ends[1:] - ends[:-1]
-    if lengths.min(initial=2) < 2 or lengths.max(initial=2) > 4:
+    if np.minimum.reduce(lengths, initial=2) < 2 or np.maximum.reduce(lengths, initial=2) > 4:
         return None
     is_digit = (~is_end).view(np.uint8)
     digits *= is_digit
     low = (digits[2:-1] + digits[1:-2] * np.uint8(10)).take(ends)
     hundreds = (digits[:-3] * is_digit[1:-2]).take(ends)
-    if hundreds.max() > 2 or ((hundreds == 2) & (low > 55)).any():
-        return None
-    return low + hundreds * np.uint8(100), ends
+    values = low + hundreds * np.uint8(100)  # of 256 and more, 256 is lost: then the value is below its last two digits
+    return None if np.maximum.reduce(hundreds) > 2 or (values < low).any() else (values, ends)
 
 
 def gray_row(values: Sequence[bytes], columns: Sequence[str], where: str) -> Gray:

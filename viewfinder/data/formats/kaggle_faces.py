@@ -32,7 +32,7 @@ FILES = Files(
         "test": ("test.csv", "test.zip", "test.csv.zip"),
     }
 )
-_BLOCK = 1 << 20
+_BLOCK = 1 << 19
 LOOKUP = ("IdLookupTable.csv", "IdLookupTable.csv.zip")
 LOOKS_FOR = "training.zip or training.csv with columns such as left_eye_center_x, left_eye_center_y, and Image"
 
