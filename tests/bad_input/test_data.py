@@ -191,6 +191,12 @@ def test_an_encrypted_zip_is_an_error(tmp_path: Path) -> None:
     assert "train.csv is encrypted; unpack it first" in failure(path)
 
 
+def test_a_zip_with_a_rare_compression_is_an_error(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "digits.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("train.csv", HEAD)
+    assert "train.csv is compressed in a rare way; unpack it first" in failure(tmp_path / "digits.zip")
+
+
 @pytest.mark.parametrize("size", [(9 << 30) % (1 << 32), 4_000_000_000])
 def test_a_zip_bomb_is_refused(size: int, tmp_path: Path) -> None:
     def inflate(content: bytearray, header: int, directory: int) -> None:

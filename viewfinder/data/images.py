@@ -156,8 +156,8 @@ class FileImages:
     """
 
     root: Path
-    paths: tuple[str, ...]
-    rows: NDArray[np.int64]
+    paths: tuple[str, ...] = field(repr=False)
+    rows: NDArray[np.int64] = field(repr=False)
     _archives: list[zipfile.ZipFile] = field(default_factory=list, repr=False, compare=False)
     _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 

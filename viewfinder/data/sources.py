@@ -129,10 +129,12 @@ def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:
 
 
 def check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
-    """Raise DataError for a zip that is encrypted or a bomb."""
+    """Raise DataError for a zip that is encrypted, compressed in an unusual way, or a bomb."""
     for info in members:
-        if info.flag_bits & 1:
-            raise DataError(f"{info.filename} is encrypted", where=where, hint="unpack it first, then read the folder")
+        usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if info.flag_bits & 1 or not usual:
+            fault = f"{info.filename} is {'compressed in a rare way' if not usual else 'encrypted'}"
+            raise DataError(fault, where=where, hint="unpack it first, then read the folder")
         bomb = info.file_size > RATIO_MATTERS and info.file_size > LARGEST_RATIO * max(1, info.compress_size)
         if bomb or info.file_size > LARGEST:
             size = f"{info.file_size / 1e9:.1f} GB from {info.compress_size / 1e6:.1f} MB"
@@ -144,7 +146,7 @@ def readable(where: str) -> Iterator[None]:
     """Turn what goes wrong while a member is inflated into DataError."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         raise DataError("is damaged", where=where, hint="download it again") from None
 
 
