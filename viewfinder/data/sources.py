@@ -17,12 +17,15 @@ from typing import IO
 
 from viewfinder.errors import DataError
 
-__all__ = ["Source", "check_members", "open_zip", "readable"]
+__all__ = ["LARGEST", "ZIP_FAULTS", "Source", "check_members", "open_zip", "readable"]
 
 LARGEST = 8 << 30
 """Bytes that one member of a zip may inflate to."""
 LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
 """How much smaller than its content a member may be, once its content is larger than the second number."""
+
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError)
+"""What Python raises while a damaged zip is opened or a member is read."""
 
 
 class Source:
@@ -118,7 +121,7 @@ def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:
     """Return an open zip whose members are checked. Raises DataError."""
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError):
+    except ZIP_FAULTS:
         raise DataError("is not a zip file, or is cut off", where=where, hint="download it again") from None
     try:
         check_members(archive.infolist(), where)
@@ -129,8 +132,10 @@ def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:
 
 
 def check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
-    """Raise DataError for a zip that is encrypted, compressed in an unusual way, or a bomb."""
+    """Raise DataError for a zip that is damaged, encrypted, compressed in an unusual way, or a bomb."""
     for info in members:
+        if info.header_offset < 0:
+            raise DataError("is damaged", where=where, hint="download it again")
         usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if info.flag_bits & 1 or not usual:
             fault = f"{info.filename} is {'compressed in a rare way' if not usual else 'encrypted'}"
@@ -146,7 +151,7 @@ def readable(where: str) -> Iterator[None]:
     """Turn what goes wrong while a member is inflated into DataError."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except ZIP_FAULTS:
         raise DataError("is damaged", where=where, hint="download it again") from None
 
 

@@ -38,12 +38,12 @@ def header(stream: IO[bytes], where: str) -> list[str]:
     """
     line = stream.readline(_LONGEST_LINE)
     try:
-        text = line.decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
+        names = next(csv.reader([line.decode("utf-8-sig").strip()]), [])
+    except (UnicodeDecodeError, csv.Error):
         raise DataError("is not a csv file: its first line is not text", where=where) from None
-    if not text:
+    if not names:
         raise DataError("is empty", where=where, hint="download it again")
-    return [name.strip() for name in next(csv.reader([text]))]
+    return [name.strip() for name in names]
 
 
 def blocks(stream: IO[bytes], where: str, size: int) -> Iterator[bytes]:

@@ -9,8 +9,6 @@ groups, splits, ids   (N,), as in `Dataset`
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.sources import open_zip
+from viewfinder.data.sources import ZIP_FAULTS, open_zip
 from viewfinder.data.targets import Labels, PointSets, Targets
 from viewfinder.errors import DataError
 
@@ -89,7 +87,10 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self._path = path
         open_zip(path, str(path)).close()
-        self._file: Any = np.load(path, allow_pickle=False)
+        try:
+            self._file: Any = np.load(path, allow_pickle=False)
+        except (ValueError, *ZIP_FAULTS):
+            raise DataError("is no .npz file, or is damaged", where=path, hint="save it with numpy.savez") from None
 
     def __enter__(self) -> _Archive:
         return self
@@ -161,7 +162,7 @@ class _Archive:
     def _array(self, key: str) -> NDArray[Any]:
         try:
             array: NDArray[Any] = self._file[key]
-        except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
+        except (ValueError, MemoryError, *ZIP_FAULTS):
             raise self._error(key, "cannot be read", "save it again with numpy.savez, without objects") from None
         return array
 
