@@ -1,4 +1,4 @@
-"""Draws docs/faces.png, the README's picture: python docs/faces.py demo/keypoints/model.onnx"""
+"""Draws docs/faces.jpg, the README's picture: python docs/faces.py demo/keypoints/model.onnx"""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def picture(model: Path) -> np.ndarray:
 
 if __name__ == "__main__":
     image = picture(Path(sys.argv[1]))
-    cv2.imwrite(str(Path(__file__).with_name("faces.png")), image[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(Path(__file__).with_name("faces.jpg")), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
