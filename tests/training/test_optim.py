@@ -54,6 +54,12 @@ def test_biases_and_scales_do_not_decay() -> None:
     assert decays == {0.1: [2], 0.0: [1, 1, 1]}
 
 
+@pytest.mark.parametrize("name", ["adamw", "adam", "rmsprop"])
+def test_the_recipes_epsilon_is_used(name: str) -> None:
+    optimiser = build_optimiser(nn.Linear(1, 1), Optim.model_validate({"name": name, "epsilon": 1e-5}))
+    assert {group["eps"] for group in optimiser.param_groups} == {1e-5}
+
+
 def test_averages_follow_the_weights_and_forget_the_beginning() -> None:
     network = nn.Linear(1, 1)
     averages = Averages(network, 0.05)

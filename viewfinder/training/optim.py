@@ -24,11 +24,11 @@ def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
 
 
 def _adamw(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho))
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon)
 
 
 def _adam(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho))
+    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon)
 
 
 def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
@@ -36,7 +36,7 @@ def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
 
 
 def _rmsprop(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(groups, lr=spec.lr, alpha=spec.rho, eps=1e-7)
+    return torch.optim.RMSprop(groups, lr=spec.lr, alpha=spec.rho, eps=spec.epsilon)
 
 
 _OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {
