@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,9 +52,7 @@ def test_shell_completion_knows_the_verbs() -> None:
         "-c",
         "import sys; sys.argv[0] = 'viewfinder'\nfrom viewfinder.cli.main import app; app()",
     ]
-    done = subprocess.run(
-        command, env={**__import__("os").environ, **environment}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["evaluate"]
 
 
@@ -68,6 +67,15 @@ def test_a_module_can_be_run_as_a_program() -> None:
         [sys.executable, "-m", "viewfinder", "--version"], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == f"viewfinder {__version__}"
+
+
+def test_signs_that_a_code_page_lacks_do_not_stop_a_command() -> None:
+    command = [sys.executable, "-m", "viewfinder", "summary", "seed-digits"]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "─" in done.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(viewfinder: Commands, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -56,12 +57,20 @@ def _root(
 
 def main() -> None:
     """Run the command line; what a user did wrong becomes one line and an exit code."""
+    _show_every_letter()
     try:
         app()
     except ViewfinderError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(_one_line(error), 2)
+
+
+def _show_every_letter() -> None:
+    """Write UTF-8 into files and pipes, where Windows would use a code page without "→", and never fail on a letter."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def _one_line(error: OSError) -> str:
