@@ -100,6 +100,10 @@ def test_without_eyes_only_pixels_are_measured() -> None:
     assert list(task(names).measure(answers(FACES.xy, names), FACES)) == ["rmse", "mean_error"]
 
 
+def test_without_eyes_their_metrics_are_not_offered() -> None:
+    assert [metric.name for metric in task(("tail", "ear", "paw")).metrics] == ["rmse", "mean_error"]
+
+
 def test_nothing_annotated_is_unknown_not_zero() -> None:
     nothing = sets([(NAN, NAN)] * 3)
     assert all(map(math.isnan, task().measure(answers(FACES.xy[:1]), nothing).values()))

@@ -40,7 +40,7 @@ class Keypoints:
     """The network's outputs are (B, 2K): x and y of each point in pixels of its input."""
 
     name = "keypoints"
-    metrics = (
+    metrics: tuple[Metric, ...] = (
         Metric("rmse", False, "px", "Root mean square error of all coordinates; points that are far off weigh most."),
         Metric("mean_error", False, "px", "How far a point is from the truth, on average."),
         Metric("nme", False, "%", "The same as a share of the distance between the eyes."),
@@ -58,6 +58,8 @@ class Keypoints:
             raise RecipeError(f"unknown loss {loss!r}", where=recipe.name, hint=nearest(loss, LOSSES))
         self.recipe, self.names = recipe, tuple(names)
         self._loss, self._half = LOSSES[loss], recipe.data.size / 2
+        if measures.eye_distances(np.empty((0, len(self.names), 2)), self.names) is None:
+            self.metrics = tuple(metric for metric in self.metrics if metric.unit == "px")
 
     def build(self) -> nn.Module:
         return build_network(self.recipe, 2 * len(self.names))
