@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -223,11 +224,36 @@ def test_splits_become_folders_and_come_back(tmp_path: Path) -> None:
 
 
 def test_idx_files_are_written_and_read_back(tmp_path: Path) -> None:
-    data = classes(channels=1)
+    data = replace(classes(channels=1), names=tuple("0123456789"))
     write(data, tmp_path, "idx")
     again = vf.read(tmp_path)
+    assert again.fingerprint == data.fingerprint
     np.testing.assert_array_equal(again.images.pixels, data.images.pixels)
     np.testing.assert_array_equal(again.labelled().array(), data.labelled().array())
+
+
+@pytest.mark.parametrize(
+    ("data", "format"),
+    [
+        (classes(channels=1), "idx"),
+        (classes(channels=1), "kaggle-digits"),
+        (classes(channels=1), "kaggle-faces"),
+        (points(), "idx"),
+        (points(), "kaggle-digits"),
+        (points(), "folders"),
+    ],
+)
+def test_a_format_refuses_targets_that_it_would_lose(data: Dataset, format: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="npz holds every dataset"):
+        write(data, tmp_path / "out", format)
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_differ_by_case_have_one_order(tmp_path: Path) -> None:
+    root = put(tmp_path / "letters", "b/1.png", "B/1.png", "a/1.png", "A/1.png")
+    if len(list(root.iterdir())) < 4:
+        pytest.skip("this file system does not tell cases apart")
+    assert vf.read(root).names == ("A", "a", "B", "b")
 
 
 def test_a_format_can_be_named_and_its_name_is_checked(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from viewfinder.data.check import Report
 
 __all__ = ["ArrayImages", "Dataset", "Images"]
+
+Kind = TypeVar("Kind")
 
 
 class Images(Protocol):
@@ -181,6 +183,13 @@ class Dataset:
         if self.targets is None:
             raise DataError("has no targets", where=self.source, hint="use the part that has them to train or evaluate")
         return self.targets
+
+    def targets_of(self, kind: type[Kind]) -> Kind:
+        """Return the targets, for a format that holds one kind only. Raises DataError where they are of another."""
+        targets = self.labelled()
+        if not isinstance(targets, kind):
+            raise DataError(f"holds {self.task} targets", where=self.source, hint="npz holds every dataset")
+        return targets
 
     def source_rows(self) -> NDArray[np.int64]:
         """Return (N,) which rows of what was read these are: a run remembers its split by them."""

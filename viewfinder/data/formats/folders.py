@@ -6,7 +6,7 @@ Files are not decoded here: `check` finds those that cannot be, and training nam
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -137,7 +137,8 @@ def _part(file: _File) -> str:
 
 def _sorted(names: set[str]) -> tuple[str, ...]:
     """Return names in order; "2" before "10" where all are numbers."""
-    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else str.casefold))
+    key: Callable[[str], object] = int if all(name.isdecimal() for name in names) else str.casefold
+    return tuple(sorted(names, key=lambda name: (key(name), name)))
 
 
 def write(dataset: Dataset, path: Path) -> None:
@@ -147,10 +148,7 @@ def write(dataset: Dataset, path: Path) -> None:
     """
     if path.exists():
         raise DataError("exists", where=path, hint="name a new folder")
-    if not isinstance(targets := dataset.labelled(), Labels):
-        raise DataError(
-            f"holds {dataset.task} targets", where=dataset.source, hint="folders hold classes; npz holds all"
-        )
+    targets = dataset.targets_of(Labels)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as beside:
         root = Path(beside) / path.name

@@ -129,12 +129,17 @@ def _at_end(stream: IO[bytes], where: str) -> None:
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write both files of the dataset's part into a folder. Raises DataError unless all images are gray of one size."""
-    ids = dataset.labelled().array()
+    """Write both files of the dataset's part into a folder.
+
+    Raises DataError unless the classes are numbers below 256 and all images gray of one size.
+    """
+    ids = dataset.targets_of(Labels).ids
+    if dataset.names != tuple(map(str, range(len(dataset.names)))) or len(dataset.names) > 256:
+        raise DataError("has classes that are no numbers from 0", where=dataset.source, hint="npz holds every dataset")
     shape = dataset.images[0].shape
     prefix = path / _PREFIX[dataset.part]
     path.mkdir(parents=True, exist_ok=True)
-    beside = path / f"{prefix.name}-images.part"
+    beside = path / f"{prefix.name}.part"
     try:
         with beside.open("wb") as file:
             file.write(struct.pack(">4B3I", 0, 0, 8, 3, len(dataset), *shape[:2]))
@@ -147,4 +152,8 @@ def write(dataset: Dataset, path: Path) -> None:
     finally:
         beside.unlink(missing_ok=True)
     content = struct.pack(">4B1I", 0, 0, 8, 1, len(ids)) + ids.astype(np.uint8).tobytes()
-    Path(f"{prefix}-labels-idx1-ubyte").write_bytes(content)
+    try:
+        beside.write_bytes(content)
+        beside.replace(f"{prefix}-labels-idx1-ubyte")
+    finally:
+        beside.unlink(missing_ok=True)

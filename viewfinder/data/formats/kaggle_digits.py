@@ -170,12 +170,17 @@ def _label(text: bytes, where: str) -> int:
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write a csv file in the competition's form. Raises DataError unless all images are gray squares of one size."""
-    labels: Sequence[int] | None = None if dataset.targets is None else dataset.targets.array().tolist()
+    """Write a csv file in the competition's form.
+
+    Raises DataError unless the classes are digits and all images gray squares of one size.
+    """
+    labels: Sequence[int] | None = None if dataset.targets is None else dataset.targets_of(Labels).ids.tolist()
+    if labels is not None and not {*dataset.names} <= {*NAMES}:
+        raise DataError("has classes that are no digits", where=dataset.source, hint="npz holds every dataset")
     texts = gray_texts(dataset.images, ",")
     side = dataset.images[0].shape[0]
     with written(path) as file:
         names = [*([] if labels is None else ["label"]), *(f"pixel{i}" for i in range(side * side))]
         file.write(",".join(names) + "\n")
         for i, text in enumerate(texts):
-            file.write(text + "\n" if labels is None else f"{labels[i]},{text}\n")
+            file.write(text + "\n" if labels is None else f"{dataset.names[labels[i]]},{text}\n")

@@ -193,7 +193,7 @@ def write(dataset: Dataset, path: Path) -> None:
     """Write a csv file in the competition's form. Raises DataError unless all images are gray squares of one size."""
     xy: Sequence[Sequence[float]] | None = None
     if dataset.targets is not None:
-        xy = dataset.targets.array().reshape(len(dataset), -1).astype(np.float64).tolist()
+        xy = dataset.targets_of(PointSets).xy.reshape(len(dataset), -1).astype(np.float64).tolist()
     ids = np.arange(1, len(dataset) + 1) if dataset.ids is None else dataset.ids
     names = ["ImageId"] if xy is None else [f"{name}_{axis}" for name in dataset.names for axis in "xy"]
     with written(path) as file:
