@@ -202,10 +202,10 @@ def test_values_outside_the_range_are_found() -> None:
 
 def test_equal_images_with_points_at_two_places_are_found() -> None:
     same = faces()
-    rows = np.array([*range(40), 9, 11])
+    rows = np.array([*range(40), 9, 11, 9])
     xy = same.labelled().array()[rows].copy()
     xy[40, 2] += 5
-    xy[41, 2] = np.nan
+    xy[[41, 42], 2] = np.nan
     dataset = replace(same.select(rows), targets=PointSets(xy))
     finding = found(dataset.check())["conflicting-targets"]
     assert finding.severity == "error"

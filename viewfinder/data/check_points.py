@@ -98,7 +98,9 @@ def conflicting_points(part: Part) -> Iterator[Finding]:
     """Find equal images whose points differ."""
     xy, where = _xy(part), []
     for rows in part.repeated(part.exact):
-        spread = np.ptp(xy[rows], axis=0).max(axis=1)
+        there = np.isfinite(xy[rows])
+        highest, lowest = (np.where(there, xy[rows], end) for end in (-np.inf, np.inf))
+        spread = (highest.max(axis=0) - lowest.min(axis=0)).max(axis=1)
         tolerance = SAME_PLACE * part.seen.sizes[rows[0], :2].max()
         names = [part.dataset.names[k] for k in np.flatnonzero(spread > tolerance)]
         if names:

@@ -127,9 +127,10 @@ def open_entry(key: str) -> Stored | None:
         content = np.memmap(path, dtype=np.uint8, mode="r", shape=(about["start"],))
         if not _undamaged(content, about["checks"]):
             return None
-        os.utime(path)
     except (OSError, ValueError):
         return None
+    with contextlib.suppress(OSError):  # in a cache that may only be read
+        os.utime(path)
     arrays = {name: _array(content, **place) for name, place in about["arrays"].items()}
     return Stored(arrays.pop("pixels"), arrays, about["digest"])
 
