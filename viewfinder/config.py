@@ -40,7 +40,7 @@ __all__ = [
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Data(_Part):
@@ -147,7 +147,7 @@ class Train(_Part):
     """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: as many as there are cores."""
-    seed: int = Field(42, ge=0)
+    seed: int = Field(42, ge=0, lt=2**32)
     """Decides weights, order, augmentation, dropout and split."""
 
 

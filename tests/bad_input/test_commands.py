@@ -127,6 +127,10 @@ def good(tmp_path: Path) -> Path:
         (["--device", "cuda:7"], "CUDA"),
         (["--device", "toaster"], "toaster"),
         (["--minutes", "-1"], "minutes"),
+        (["--epochs", "inf"], "finite"),
+        (["--minutes", "1", "--epochs", "1"], "give one of them"),
+        (["--data", "elsewhere.csv"], "--data: does nothing beside a source"),
+        (["--set", "train.batch=2", "--set", "model.members=3"], "members"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_leaves_nothing(
@@ -179,6 +183,15 @@ def test_a_run_folder_without_checkpoint(viewfinder: Commands, good: Path) -> No
 
 def test_train_needs_a_source_or_a_run(viewfinder: Commands) -> None:
     assert_one_line(viewfinder("train"), "give either a source or --resume")
+
+
+def test_a_resumed_run_takes_no_options_that_would_change_it(viewfinder: Commands) -> None:
+    assert_one_line(viewfinder("train", "--resume", "run", "--epochs", "9"), "--epochs: does nothing beside --resume")
+
+
+def test_images_without_targets_cannot_be_trained_on(viewfinder: Commands, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9), np.uint8))
+    assert_one_line(viewfinder("train", tmp_path), "has no targets")
 
 
 def test_a_full_or_read_only_disk_is_one_line(viewfinder: Commands, good: Path) -> None:

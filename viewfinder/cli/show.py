@@ -66,7 +66,8 @@ def _recipe(dataset: Dataset, name: str | None, changes: list[str]) -> Recipe:
     known = [load_recipe(recipe) for recipe in recipe_names()]
     fitting = [recipe for recipe in known if recipe.task == dataset.task]
     if name is None and not fitting:
-        raise InputError(f"no recipe is for {dataset.task}", where=dataset.name, hint="leave --augment out")
+        what = f"no recipe is for {dataset.task or 'images without targets'}"
+        raise InputError(what, where=dataset.name, hint="name one with --recipe, or leave --augment out")
     channels = dataset.images[0].shape[2]
     chosen = name or min(fitting, key=lambda recipe: recipe.data.channels != channels)
     return load_recipe(chosen, parse_changes(changes))

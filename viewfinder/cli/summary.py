@@ -33,7 +33,11 @@ def summary(
     from viewfinder.models.summary import summary as layers_of
 
     known = load_recipe(recipe, parse_changes(change or []))
-    names = tasks.usual_names(known) if data is None else read(data).names
+    names = tasks.usual_names(known)
+    if data is not None:
+        dataset = read(data)
+        dataset.labelled()
+        names = dataset.names
     layers = layers_of(tasks.create(known, names).build(), known.data)
     size, channels = known.data.size, known.data.channels
     typer.echo(f"{known.name}: {size} × {size} × {channels} in, {layers[-1].shape[-1]} numbers out\n")

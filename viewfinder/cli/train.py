@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,12 +39,21 @@ def train(
             "nothing to train on" if source is None else "a run is resumed on its own data",
             hint="give either a source or --resume RUN",
         )
+    fixed = {
+        "--minutes": minutes,
+        "--epochs": epochs,
+        "--until": until,
+        "--metric": metric,
+        "--set": change,
+        "--out": out,
+    }
+    _refuse_useless(fixed if resume is not None else {"--data": data}, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch
-    from viewfinder.config import load_recipe
+    from viewfinder.config import load_recipe, parse_changes
     from viewfinder.data.reading import read
     from viewfinder.training import start
 
-    changes = _pairs(change or []) | ({"train.metric": metric} if metric else {})
+    changes = parse_changes(change or []) | ({"train.metric": metric} if metric else {})
     watch = Watch(tensorboard)
     try:
         with watch:
@@ -70,11 +80,8 @@ def train(
     typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"cannot read {text!r}", where="--set", hint="write it like optim.lr=0.003")
-        pairs[key.strip()] = value.strip()
-    return pairs
+def _refuse_useless(options: Mapping[str, object], beside: str) -> None:
+    """Raise InputError for an option that would do nothing: a run goes on as it began."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise InputError(f"does nothing beside {beside}", where=given[0], hint="leave it out")

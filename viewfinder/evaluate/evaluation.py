@@ -115,6 +115,7 @@ def evaluate(run: Run, dataset: Dataset) -> Evaluation:
     """
     if not len(dataset):
         raise DataError("holds no images to evaluate on", where=dataset.source, hint="give labelled images")
+    dataset.labelled()
     if dataset.task != run.recipe.task:
         what = f"is a dataset to {dataset.task}, and the model was trained to {run.recipe.task}"
         raise DataError(what, where=dataset.source, hint="use data of the model's task")

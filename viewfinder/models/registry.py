@@ -31,9 +31,13 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
     Its convolution weights lie in channels-last order, which the convolutions of CPUs and GPUs prefer.
 
     Raises:
-        RecipeError: the network, an option or its value is not known or not valid, or images are too small for it.
+        RecipeError: the network, an option or its value is not known or not valid, images are too small for it, or a
+            batch for its members.
     """
     options = options_of(recipe)
+    if options.members > recipe.train.batch:
+        what = f"{options.members} members share batches of {recipe.train.batch}"
+        raise RecipeError(what, where=recipe.name, hint="raise train.batch or lower model.members")
     members = [options.build(recipe.data, outputs) for _ in range(options.members)]
     network = members[0] if len(members) == 1 else Members(members)
     _try_size(network, recipe)

@@ -31,7 +31,7 @@ def save_checkpoint(folder: Path, name: str, step: int, tensors: Tensors, state:
     _write(file, content)
     about = {"file": file.name, "bytes": len(content), "digest": _digest(content), "step": step, "state": state}
     write_text(folder / f"{name}.json", json.dumps(about, indent=1))
-    for old in folder.glob(f"{name}-*.safetensors"):
+    for old in folder.glob(f"{name}-*.safetensors*"):  # also what a kill left half-written
         if old != file:
             old.unlink(missing_ok=True)
     return file

@@ -74,6 +74,8 @@ def train(
         NonFiniteError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
     """
+    if minutes is not None and epochs is not None:
+        raise RecipeError("minutes and epochs are two ways to say how long", hint="give one of them")
     given = {"train.minutes": minutes, "train.epochs": epochs, "train.until": until}
     changed = dict(changes or {}) | {key: value for key, value in given.items() if value is not None}
     if epochs is not None and minutes is None:
@@ -106,7 +108,7 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
     parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     with _quiet_torch(run.info["threads"]):
         session = _session(run.recipe, parts, run.folder, _device(run.info["device"]))
-        session.restore()
+        _restore(session)
         if session.progress.ended:
             hint = "train a new run with more epochs or minutes"
             raise RunError(f"is over already ({session.progress.ended})", where=folder, hint=hint)
@@ -114,6 +116,14 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         step, seconds = session.progress.step, session.progress.seconds
         resumed = {"event": "resume", "step": step, "seconds": seconds, "total": session.progress.total}
         return _go(Run(run.folder, run.info, parts), session, resumed, on_event)
+
+
+def _restore(session: Session) -> None:
+    try:
+        session.restore()
+    except (RuntimeError, ValueError, TypeError, KeyError):
+        what = "the checkpoint does not fit this version of viewfinder"
+        raise RunError(what, where=session.folder, hint="use the version in run.json, or train again") from None
 
 
 def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
@@ -128,6 +138,7 @@ def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None
 
 
 def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
+    dataset.labelled()
     for part in (dataset, val):
         if part is not None and part.task != recipe.task:
             raise RecipeError(
@@ -135,7 +146,6 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
                 where=recipe.name,
                 hint="see `viewfinder recipes`",
             )
-    dataset.labelled()
     if val is None:
         dataset, val = split_for(dataset, recipe)
     elif val.names != dataset.names:
