@@ -103,16 +103,27 @@ def test_what_is_there_is_not_overwritten_by_itself(
     assert viewfinder(*again).code == 0
     outcome = viewfinder(*again)
     assert outcome.code == 2 and "--overwrite" in outcome.err and len(outcome.err.strip().splitlines()) == 1
-    (out / "older.txt").write_text("")
-    assert viewfinder(*again, "--overwrite").code == 0
-    assert not (out / "older.txt").exists()
+    assert viewfinder("predict", faces, photos / "b.jpg", "--out", out, "--overwrite").code == 0
+    assert {path.name for path in out.iterdir()} == {"b.jpg", "predictions.csv", "predictions.json"}
+
+
+def test_what_a_user_put_beside_predictions_is_not_deleted(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions"
+    again = ("predict", faces, photos / "a.png", "--out", out, "--overwrite")
+    assert viewfinder(*again).code == 0
+    (out / "notes.txt").write_text("mine")
+    outcome = viewfinder(*again)
+    assert outcome.code == 2 and "holds something else than predictions" in outcome.err
+    assert (out / "notes.txt").read_text() == "mine"
 
 
 def test_a_folder_of_something_else_is_never_replaced(
     viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:
     outcome = viewfinder("predict", faces, photos / "a.png", "--out", photos, "--overwrite")
-    assert outcome.code == 2 and "not a folder of predictions" in outcome.err
+    assert outcome.code == 2 and "holds something else than predictions" in outcome.err
     assert (photos / "b.jpg").exists()
 
 

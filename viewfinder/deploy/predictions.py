@@ -100,11 +100,21 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
     """Raise DataError where `out` is in the way: a file, or a folder that is neither empty nor to be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    ours = out.is_dir() and (out / "predictions.json").is_file()
-    if not ours:
-        raise DataError("exists, and is not a folder of predictions", where=out, hint="choose another --out")
+    if not _ours(out):
+        raise DataError("exists, and holds something else than predictions", where=out, hint="choose another --out")
     if not overwrite:
         raise DataError("exists", where=out, hint="choose another --out, or replace it with --overwrite")
+
+
+def _ours(out: Path) -> bool:
+    """Whether all that a folder holds is what `write_predictions` wrote, so that nothing else is lost with it."""
+    try:
+        about = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+        pictures = {str(record.get("picture")) for record in about["images"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    found = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    return found <= {"predictions.json", "predictions.csv", *pictures}
 
 
 def _pictures(source: Path) -> list[Picture]:
