@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 import viewfinder as vf
 from viewfinder.config import load_recipe
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.pictures import save
 from viewfinder.data.samples import digits, faces
 from viewfinder.data.sheet import sheet
 from viewfinder.errors import RunError
@@ -117,5 +116,5 @@ def _make_room(folder: Path) -> None:
 
 def _drawn(dataset: Dataset, recipe: str, path: Path) -> Path:
     picture = sheet(dataset, SHOWN, SEED, load_recipe(recipe).augment)
-    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    save(picture, path)
     return path
