@@ -32,6 +32,7 @@ __all__ = [
     "Predict",
     "Recipe",
     "Train",
+    "fitting_recipe",
     "load_recipe",
     "parse_changes",
     "recipe_names",
@@ -207,6 +208,18 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
 def recipe_text(name: str) -> str:
     """Return the file of one of our recipes. Raises RecipeError for an unknown name."""
     return _our_file(name).read_text(encoding="utf-8")
+
+
+def fitting_recipe(task: str, channels: int) -> str:
+    """Return the name of our recipe for a task, of those the one for images with so many channels if there is one.
+
+    Raises RecipeError where no recipe is for the task.
+    """
+    fitting = [recipe for recipe in map(load_recipe, recipe_names()) if recipe.task == task]
+    if not fitting:
+        what = f"no recipe is for {task or 'images without targets'}"
+        raise RecipeError(what, hint="give labelled images, or name a recipe with --recipe")
+    return min(fitting, key=lambda recipe: recipe.data.channels != channels).name
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, str]:

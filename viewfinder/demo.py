@@ -19,10 +19,10 @@ from typing import Any
 import viewfinder as vf
 from viewfinder.config import load_recipe
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.pictures import save
 from viewfinder.data.samples import digits, faces
-from viewfinder.data.sheet import sheet
 from viewfinder.errors import RunError
+from viewfinder.show.pictures import save
+from viewfinder.show.sheet import sheet
 
 __all__ = ["Outcome", "demo"]
 

@@ -75,7 +75,9 @@ class Watch:
         self._begun = (event["step"], event["seconds"])
         self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
         verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} of"
-        self.console.print(f"{verb} {event['rows']} samples, {event['total']} steps in all, into {self.folder}")
+        self.console.print(
+            f"{verb} {event['rows']} samples, {event['total']} steps in all, into {self.folder}", soft_wrap=True
+        )
 
     def _validated(self, event: Event) -> None:
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])
@@ -83,7 +85,9 @@ class Watch:
         against = f" / {event['loss']['total']:.4g}" if event["loss"] else ""
         self.best = metrics.split("  ")[0]
         gone = _clock(event["seconds"])
-        self.console.print(f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False)
+        self.console.print(
+            f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False, soft_wrap=True
+        )
 
     def _told(self, event: Event) -> str:
         step, seconds = self._begun

@@ -41,10 +41,10 @@ def show(
     """
     if out.suffix.lower() not in SUFFIXES:
         raise InputError("is not the name of a picture", where=out, hint=f"let it end in {', '.join(SUFFIXES)}")
-    from viewfinder.data.charts import charts
-    from viewfinder.data.pictures import rendered, save
     from viewfinder.data.reading import read
-    from viewfinder.data.sheet import sheet
+    from viewfinder.show.charts import charts
+    from viewfinder.show.pictures import rendered, save
+    from viewfinder.show.sheet import sheet
 
     dataset = read(source, part)
     if augment or recipe or change:
@@ -60,14 +60,8 @@ def show(
 
 
 def _recipe(dataset: Dataset, name: str | None, changes: list[str]) -> Recipe:
-    """Return the recipe that was asked for, else the first for the task, and for the colours if there is one."""
-    from viewfinder.config import load_recipe, parse_changes, recipe_names
+    """Return the recipe that was asked for, else that of ours which fits."""
+    from viewfinder.config import fitting_recipe, load_recipe, parse_changes
 
-    known = [load_recipe(recipe) for recipe in recipe_names()]
-    fitting = [recipe for recipe in known if recipe.task == dataset.task]
-    if name is None and not fitting:
-        what = f"no recipe is for {dataset.task or 'images without targets'}"
-        raise InputError(what, where=dataset.name, hint="name one with --recipe, or leave --augment out")
-    channels = dataset.images[0].shape[2]
-    chosen = name or min(fitting, key=lambda recipe: recipe.data.channels != channels)
+    chosen = name or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     return load_recipe(chosen, parse_changes(changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,10 @@ from viewfinder.errors import InputError
 
 def train(
     source: Annotated[Path | None, typer.Argument(help="What to train on: a download, a folder, a csv.")] = None,
-    recipe: Annotated[str, typer.Option(help="The name of a recipe, or the path of a TOML file.")] = "digits",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="The name of a recipe, or the path of a TOML file; by default that of ours which fits."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for the whole training.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training samples.")] = None,
     until: Annotated[str | None, typer.Option(help='Stop as soon as this holds, such as "rmse<=1.7".')] = None,
@@ -24,7 +27,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
     data: Annotated[Path | None, typer.Option(help="With --resume: where the data is now.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto, which is the default.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,
     export: Annotated[bool, typer.Option(help="Write the model file into the run folder at the end.")] = True,
 ) -> None:
@@ -40,6 +43,8 @@ def train(
             hint="give either a source or --resume RUN",
         )
     fixed = {
+        "--recipe": recipe,
+        "--device": device,
         "--minutes": minutes,
         "--epochs": epochs,
         "--until": until,
@@ -49,7 +54,7 @@ def train(
     }
     _refuse_useless(fixed if resume is not None else {"--data": data}, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch
-    from viewfinder.config import load_recipe, parse_changes
+    from viewfinder.config import fitting_recipe, load_recipe, parse_changes
     from viewfinder.data.reading import read
     from viewfinder.training import start
 
@@ -61,15 +66,20 @@ def train(
                 run = start.resume(resume, data=data, on_event=watch.see)
             else:
                 assert source is not None
-                wanted = load_recipe(recipe, changes)
-                given: dict[str, Any] = {
-                    "minutes": minutes,
-                    "epochs": epochs,
-                    "until": until,
-                    "out": out,
-                    "device": device,
-                }
-                run = start.train(read(source), recipe=wanted, on_event=watch.see, **given)
+                if recipe is not None:
+                    load_recipe(recipe, changes)
+                dataset = read(source)
+                recipe = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
+                run = start.train(
+                    dataset,
+                    recipe=load_recipe(recipe, changes),
+                    minutes=minutes,
+                    epochs=epochs,
+                    until=until,
+                    out=out,
+                    device=device or "auto",
+                    on_event=watch.see,
+                )
     except KeyboardInterrupt as stopped:
         go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
         typer.echo(f"\nviewfinder: stopped, {stopped or 'not saved'}; {go_on}", err=True)

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Recipe
-from viewfinder.data.loader import Batch, Loader
 from viewfinder.errors import NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
 from viewfinder.training.events import Reader
 from viewfinder.training.goals import Goal
+from viewfinder.training.loader import Batch, Loader
 from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
 from viewfinder.training.validation import Validation
 

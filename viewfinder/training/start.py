@@ -28,12 +28,12 @@ from viewfinder import tasks
 from viewfinder.config import Recipe, as_json, load_recipe
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all
-from viewfinder.data.loader import Loader
 from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
 from viewfinder.training import events
 from viewfinder.training.checkpoint import write_text
 from viewfinder.training.goals import Goal
+from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Session, train_steps
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
 from viewfinder.training.run import Run, open_run, tell_all

@@ -13,9 +13,9 @@ import torch
 
 from viewfinder import tasks
 from viewfinder.config import Augment, Recipe
-from viewfinder.data.loader import Batch, Loader
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError
+from viewfinder.training.loader import Batch, Loader
 
 EVERYTHING = Augment(
     rotate=15, zoom=0.2, shift=0.1, shear=5, mirror=0.5, brightness=0.1, contrast=0.2, gamma=0.2,

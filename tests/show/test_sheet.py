@@ -12,13 +12,13 @@ from tests.commands import Commands
 from viewfinder.config import Augment, Data
 from viewfinder.data import samples
 from viewfinder.data.answers import PREDICTED_COLOUR
-from viewfinder.data.charts import charts
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.pictures import rendered
 from viewfinder.data.reading import write
-from viewfinder.data.sheet import VERSIONS, sheet, some_rows
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError
+from viewfinder.show.charts import charts
+from viewfinder.show.pictures import rendered
+from viewfinder.show.sheet import VERSIONS, sheet, some_rows
 
 
 def uneven() -> Dataset:

@@ -19,9 +19,9 @@ from viewfinder.config import Augment, Data
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit
-from viewfinder.data.pictures import rendered
 from viewfinder.data.split import strata_of
 from viewfinder.errors import DataError
+from viewfinder.show.pictures import rendered
 
 __all__ = ["VERSIONS", "sheet", "some_rows"]
 
