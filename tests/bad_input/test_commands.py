@@ -191,7 +191,7 @@ def test_a_resumed_run_takes_no_options_that_would_change_it(viewfinder: Command
 
 def test_images_without_targets_cannot_be_trained_on(viewfinder: Commands, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9), np.uint8))
-    assert_one_line(viewfinder("train", tmp_path), "has no targets")
+    assert_one_line(viewfinder("train", tmp_path), "images without targets")
 
 
 def test_a_full_or_read_only_disk_is_one_line(viewfinder: Commands, good: Path) -> None:

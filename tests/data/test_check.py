@@ -172,7 +172,7 @@ def test_missing_points_are_counted_by_name() -> None:
         xy[3] = np.nan
 
     report = faces(change).check()
-    assert alarms(report) == {"missing-values", "samples-without-points"}
+    assert alarms(report) == {"samples-without-points"}
     assert "nose: 10 (25.0 %)" in found(report)["missing-values"].where
     assert found(report)["samples-without-points"].where == ("faces.csv row 4",)
 

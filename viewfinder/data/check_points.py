@@ -37,7 +37,7 @@ def missing_values(part: Part) -> Iterator[Finding]:
         rows = counted(int(missing.any(axis=1).sum()), "sample")
         message = f"{rows} of {total:,} miss points; of each point, {_span(counts / total)} is missing"
         advice = "Missing points are normal: the loss counts what is annotated. `viewfinder show` draws them."
-        yield Finding("missing-values", "warning", message, where, advice)
+        yield Finding("missing-values", "info", message, where, advice)
 
 
 def empty_columns(part: Part) -> Iterator[Finding]:

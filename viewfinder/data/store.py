@@ -281,8 +281,9 @@ def _entry(path: Path) -> Entry | None:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what processes left behind that were killed more than a day ago."""
-    for path in folder.glob(f"*{_UNFINISHED}"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - 86400:
-                path.unlink()
+    """Delete what killed processes left behind a day ago, and entries that nobody has opened for a month."""
+    for suffix, days in ((_UNFINISHED, 1), (_SUFFIX, 30)):
+        for path in folder.glob(f"*{suffix}"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - days * 86400:
+                    path.unlink()

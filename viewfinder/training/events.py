@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ def append_to(path: Path) -> Reader:
     """Return a reader that appends each event to a JSON-lines file, a line at a time."""
 
     def write(event: Event) -> None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_plain(event), allow_nan=False) + "\n")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None  # writing does not name the file by itself
 
     return write
 
@@ -77,3 +81,10 @@ def tensorboard(folder: Path) -> Reader:
         writer.flush()
 
     return write
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with null for what is not finite, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

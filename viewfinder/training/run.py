@@ -154,6 +154,8 @@ def open_run(folder: str | Path) -> Run:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         Recipe.model_validate(info["recipe"])
+        if missing := {"names", "data", "device", "threads"} - info.keys():
+            raise KeyError(missing)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError("is not a run folder", where=folder, hint="`viewfinder train` makes one") from None
     except (ValueError, KeyError, TypeError):

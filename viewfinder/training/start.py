@@ -146,6 +146,8 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
                 where=recipe.name,
                 hint="see `viewfinder recipes`",
             )
+    if val is not None and not len(val):
+        raise DataError("there are no validation samples", where=val.name, hint="leave val out to split some off")
     if val is None:
         dataset, val = split_for(dataset, recipe)
     elif val.names != dataset.names:
@@ -276,7 +278,8 @@ def _device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
         raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise RunError("there is no such CUDA device", where=f"device {name}", hint="use cpu or auto")
+        hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
+        raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
     return torch.device(name)
 
 

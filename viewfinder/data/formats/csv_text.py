@@ -48,19 +48,19 @@ def header(stream: IO[bytes], where: str) -> list[str]:
 
 def blocks(stream: IO[bytes], where: str, size: int) -> Iterator[bytes]:
     """Give the rest of a stream in blocks of about `size` bytes: whole lines, each with a newline at its end."""
-    rest = b""
+    rest: list[bytes] = []
     for chunk in _read_ahead(stream):
         for start in range(0, len(chunk), size):
             piece = chunk[start : start + size]
             cut = piece.rfind(b"\n") + 1
             if cut:
-                yield b"".join((rest, memoryview(piece)[:cut]))
-                rest = b""
-            rest += piece[cut:]
-            if len(rest) > _LONGEST_LINE:
+                yield b"".join((*rest, memoryview(piece)[:cut]))
+                rest = []
+            rest.append(piece[cut:])
+            if len(rest) * size > _LONGEST_LINE:
                 raise DataError("is not a csv file: it has no line ends", where=where)
-    if rest.strip():
-        yield rest + b"\n"
+    if (last := b"".join(rest)).strip():
+        yield last + b"\n"
 
 
 def _read_ahead(stream: IO[bytes]) -> Iterator[bytes]:
