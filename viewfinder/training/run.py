@@ -154,7 +154,7 @@ def open_run(folder: str | Path) -> Run:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         Recipe.model_validate(info["recipe"])
-        if missing := {"names", "data", "device", "threads"} - info.keys():
+        if missing := {"names", "data"} - info.keys():
             raise KeyError(missing)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError("is not a run folder", where=folder, hint="`viewfinder train` makes one") from None
