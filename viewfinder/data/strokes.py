@@ -42,24 +42,22 @@ def line(picture: Picture, start: NDArray[np.float32], end: NDArray[np.float32])
 def rectangles(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None:
     """Draw boxes (M, 4) as whole rectangles, with a dark edge where they are large enough for one."""
     width = _width(picture)
-    for box in xyxy[np.isfinite(xyxy).all(axis=1)]:
-        start, end = _fixed(box[:2]), _fixed(box[2:])
-        if _smaller_side(box) > 8 * width:
-            cv2.rectangle(picture, start, end, EDGE, width + 2, cv2.LINE_AA, _SHIFT)
-        cv2.rectangle(picture, start, end, colour, width, cv2.LINE_AA, _SHIFT)
+    for x0, y0, x1, y1 in _on_pixels(xyxy):
+        if min(x1 - x0, y1 - y0) > 8 * width:
+            cv2.rectangle(picture, (x0, y0), (x1, y1), EDGE, width + 2)
+        cv2.rectangle(picture, (x0, y0), (x1, y1), colour, width)
 
 
 def corners(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None:
     """Draw the four corners of boxes (M, 4), thick enough to be seen below a rectangle at the same place."""
-    width = 2 * _width(picture) + 3
-    for box in xyxy[np.isfinite(xyxy).all(axis=1)]:
-        arm = np.minimum(0.3 * (box[2:] - box[:2]), 8 * width)
-        for stroke, thickness in ((EDGE, width + 2), (colour, width))[int(_smaller_side(box) <= 8 * width) :]:
-            for x, along in ((box[0], arm[0]), (box[2], -arm[0])):
-                for y, down in ((box[1], arm[1]), (box[3], -arm[1])):
-                    at = _fixed(np.array([x, y]))
-                    cv2.line(picture, at, _fixed(np.array([x + along, y])), stroke, thickness, cv2.LINE_AA, _SHIFT)
-                    cv2.line(picture, at, _fixed(np.array([x, y + down])), stroke, thickness, cv2.LINE_AA, _SHIFT)
+    width = 2 * _width(picture) + 2
+    for x0, y0, x1, y1 in _on_pixels(xyxy):
+        along, down = (min(3 * side // 10, 6 * width) for side in (x1 - x0, y1 - y0))
+        strokes = [(EDGE, width + 2), (colour, width)] if min(x1 - x0, y1 - y0) > 6 * width else [(colour, 3)]
+        for stroke, thickness in strokes:
+            for x, to_x in ((x0, x0 + along), (x1, x1 - along)):
+                for y, to_y in ((y0, y0 + down), (y1, y1 - down)):
+                    cv2.polylines(picture, [np.array([(to_x, y), (x, y), (x, to_y)])], False, stroke, thickness)
 
 
 def tags(
@@ -102,11 +100,15 @@ def _place(picture: Picture, box: NDArray[np.float32], wide: int, high: int, bel
 
 
 def _width(picture: Picture) -> int:
-    return max(1, int(min(picture.shape[:2])) // 240)
+    return max(1, int(min(picture.shape[:2])) // 180)
 
 
-def _smaller_side(box: NDArray[np.float32]) -> float:
-    return float((box[2:] - box[:2]).min())
+def _on_pixels(xyxy: NDArray[np.float32]) -> list[list[int]]:
+    """Return the first and the last pixels of boxes: their edges are drawn crisply, inside the box."""
+    whole = np.rint(xyxy[np.isfinite(xyxy).all(axis=1)]).clip(-(1 << 14), 1 << 14).astype(int)
+    whole[:, 2:] = np.maximum(whole[:, 2:] - 1, whole[:, :2])
+    rows: list[list[int]] = whole.tolist()
+    return rows
 
 
 def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
