@@ -13,14 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats.folders import SPLITS
-from viewfinder.data.headers import inspect
-from viewfinder.data.images import FileImages
+from viewfinder.data.images import FileImages, image_file
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError
 
@@ -90,7 +85,7 @@ def written(dataset: Dataset, root: Path) -> Iterator[Item]:
     """
     names = _names(dataset)
     for row in range(len(dataset)):
-        content, suffix, (width, height) = _content(dataset, row)
+        content, suffix, (width, height) = image_file(dataset.images, row)
         split = "" if dataset.splits is None else str(dataset.splits[row])
         item = Item(row, split, names[row] + suffix, width, height)
         (item.folder(root, "images") / item.name).write_bytes(content)
@@ -101,18 +96,6 @@ def number(value: float, decimals: int = 3) -> str:
     """Return a number with as many decimals as it needs: "12", "12.5", "12.346"."""
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _content(dataset: Dataset, row: int) -> tuple[bytes, str, tuple[int, int]]:
-    """Return an image file's bytes and suffix, and the upright image's width and height."""
-    images = dataset.images
-    if isinstance(images, FileImages):
-        content = images.content(row)
-        size = inspect(content, images.where(row), whole=False).upright
-        return content, PurePosixPath(images.where(row)).suffix, size
-    image: NDArray[np.uint8] = images[row]
-    _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
-    return png.tobytes(), ".png", (image.shape[1], image.shape[0])
 
 
 def _names(dataset: Dataset) -> list[str]:
