@@ -144,7 +144,9 @@ def test_a_yaml_that_would_run_code_or_is_none_is_not_used(tmp_path: Path) -> No
     assert vf.read(tmp_path).names == ("0",)
 
 
-@pytest.mark.parametrize("line", ["0 .5 .5", "face .5 .5 .5 .5", "-1 .5 .5 .5 .5", "0.5 .5 .5 .5 .5", "0 1 2 3 4 5 6 7"])
+@pytest.mark.parametrize(
+    "line", ["0 .5 .5", "face .5 .5 .5 .5", "-1 .5 .5 .5 .5", "0.5 .5 .5 .5 .5", "0 1 2 3 4 5 6 7"]
+)
 def test_a_txt_with_a_line_that_is_no_box_is_named(line: str, tmp_path: Path) -> None:
     photos(tmp_path, "a.png", "b.png")
     (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n")

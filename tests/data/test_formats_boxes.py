@@ -43,10 +43,9 @@ def labelme(path: Path, *shapes: Any, image: str = "", **others: Any) -> Path:
 
 def voc(path: Path, *objects: tuple[Any, ...], size: tuple[int, int] = (64, 48), image: str = "") -> Path:
     sides = ("xmin", "ymin", "xmax", "ymax")
-    boxes = [
-        f"<object><name>{name}</name><bndbox>{''.join(f'<{s}>{v}</{s}>' for s, v in zip(sides, box, strict=True))}</bndbox></object>"
-        for name, *box in objects
-    ]
+    tags = ["".join(f"<{s}>{v}</{s}>" for s, v in zip(sides, box, strict=True)) for _, *box in objects]
+    pairs = zip([name for name, *_ in objects], tags, strict=True)
+    boxes = [f"<object><name>{name}</name><bndbox>{box}</bndbox></object>" for name, box in pairs]
     path.parent.mkdir(parents=True, exist_ok=True)
     about = f"<filename>{image}</filename><size><width>{size[0]}</width><height>{size[1]}</height></size>"
     path.write_text(f"<annotation>{about}{''.join(boxes)}</annotation>")
@@ -68,7 +67,7 @@ def boxes(data: Dataset) -> dict[str, list[tuple[Any, ...]]]:
     answers = {data.images.where(i): data.labelled().one(i, data.names) for i in range(len(data))}
     return {
         PurePosixPath(name).name: [
-            (label, *np.round(box, 2).tolist()) for label, box in zip(one.classes, one.xyxy, strict=True)
+            (label, *np.round(box.astype(float), 2).tolist()) for label, box in zip(one.classes, one.xyxy, strict=True)
         ]
         for name, one in answers.items()
     }
@@ -250,7 +249,12 @@ def test_bad_boxes_are_clipped_or_dropped_and_named(format: str, tmp_path: Path)
         text(tmp_path / "a.txt", "\n".join(f"{i} {' '.join(map(str, row))}" for i, row in enumerate(rows)))
         text(tmp_path / "classes.txt", "\n".join(names))
     else:
-        coco(tmp_path / "a.json", {1: "a.jpg"}, dict(enumerate(names)), [(1, i, box) for i, (_, *box) in enumerate(every)])
+        coco(
+            tmp_path / "a.json",
+            {1: "a.jpg"},
+            dict(enumerate(names)),
+            [(1, i, box) for i, (_, *box) in enumerate(every)],
+        )
     data = vf.read(tmp_path)
     assert data.format == format
     assert boxes(data)["a.jpg"] == [("good", 1, 2, 30, 40), ("out", 40, 0, 64, 20)]
@@ -342,7 +346,13 @@ def coco(
 ) -> Path:
     """Write a json; an annotation is (image id, category id, (x0, y0, x1, y1), other keys)."""
     listed = [
-        {"id": i, "image_id": image, "category_id": label, "bbox": [b[0], b[1], b[2] - b[0], b[3] - b[1]], **(rest or [{}])[0]}
+        {
+            "id": i,
+            "image_id": image,
+            "category_id": label,
+            "bbox": [b[0], b[1], b[2] - b[0], b[3] - b[1]],
+            **(rest or [{}])[0],
+        }
         for i, (image, label, b, *rest) in enumerate(annotations)
     ]
     said = {
@@ -361,7 +371,12 @@ def test_coco_ids_are_arbitrary_and_only_listed_images_count(tmp_path: Path) -> 
         photo(tmp_path / "images" / f"{name}.jpg")
     images, names = {700: "a.jpg", 3: "b.jpg"}, {90: "zebra", 17: "cat"}
     crowd = (700, 90, (0, 0, 64, 48), {"iscrowd": 1})
-    coco(tmp_path / "annotations" / "all.json", images, names, [(700, 90, (1, 2, 11, 22)), (700, 17, (3, 4, 9, 9)), crowd])
+    coco(
+        tmp_path / "annotations" / "all.json",
+        images,
+        names,
+        [(700, 90, (1, 2, 11, 22)), (700, 17, (3, 4, 9, 9)), crowd],
+    )
     data = vf.read(tmp_path)
     assert data.names == ("cat", "zebra")
     assert boxes(data) == {"a.jpg": [("zebra", 1, 2, 11, 22), ("cat", 3, 4, 9, 9)], "b.jpg": []}
@@ -399,7 +414,10 @@ def test_a_coco_file_a_split(jsons: tuple[str, str], folders: tuple[str, str], t
         photo(tmp_path / folder / name)
         coco(tmp_path / json_name, {1: name}, {1: "cat"}, [(1, 1, (1, 1, 9, 9))])
     data = vf.read(tmp_path)
-    assert data.splits is not None and dict(zip(boxes(data), data.splits, strict=True)) == {"a.jpg": "train", "b.jpg": "val"}
+    assert data.splits is not None and dict(zip(boxes(data), data.splits, strict=True)) == {
+        "a.jpg": "train",
+        "b.jpg": "val",
+    }
 
 
 def test_a_test_part_without_labels_has_no_targets(tmp_path: Path) -> None:
@@ -423,7 +441,9 @@ def test_photos_of_two_folders_are_joined_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_a_format_cannot_hold_is_an_error_and_nothing_is_left(format: str, marked: Dataset, tmp_path: Path) -> None:
+def test_what_a_format_cannot_hold_is_an_error_and_nothing_is_left(
+    format: str, marked: Dataset, tmp_path: Path
+) -> None:
     write(marked, tmp_path / "out", format)
     with pytest.raises(DataError, match="exists; name a new folder"):
         write(marked, tmp_path / "out", format)
@@ -458,5 +478,3 @@ def test_real_sets_are_read_and_become_all_other_formats(
         for image, said in wanted.items():
             assert [one[0] for one in found[image]] == [one[0] for one in said]
             assert np.allclose([one[1:] for one in found[image]], [one[1:] for one in said], atol=0.02)
-
-

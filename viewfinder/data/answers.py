@@ -215,14 +215,14 @@ class Boxes:
 
     def draw(self, image: NDArray[np.uint8], truth: Boxes | None = None) -> NDArray[np.uint8]:
         """Draw the answer as rectangles and the truth as thick corners; what was missed gets its name below it."""
-        picture = image.copy()
+        picture, boxes = image.copy(), self.xyxy[:MOST_DRAWN]
         if truth is not None:
             corners(picture, truth.xyxy[:MOST_DRAWN], TRUE_COLOUR)
-        rectangles(picture, self.xyxy[:MOST_DRAWN], PREDICTED_COLOUR)
+        rectangles(picture, boxes, PREDICTED_COLOUR)
         if len(self.names) > 1 or self.scores is not None:
-            tags(picture, self.xyxy[:MOST_DRAWN], self._words())
+            tags(picture, boxes, self._words())
         if truth is not None and len(self.names) > 1:
-            rows = self._missed(truth)[:MOST_DRAWN]
+            rows = self._missed(truth)
             tags(picture, truth.xyxy[rows], [truth.classes[row] for row in rows], TRUE_COLOUR, below=True)
         return picture
 
@@ -233,9 +233,10 @@ class Boxes:
 
     def _missed(self, truth: Boxes) -> list[int]:
         """Return which true boxes have no answer of their class at their place."""
-        matching = overlaps(truth.xyxy, self.xyxy) >= MATCH
-        same = np.array(truth.classes, dtype=object)[:, None] == np.array(self.classes, dtype=object)[None]
-        return np.flatnonzero(~(matching & same.astype(bool)).any(axis=1)).tolist()
+        matching = overlaps(truth.xyxy[:MOST_DRAWN], self.xyxy[:MOST_DRAWN]) >= MATCH
+        here, there = (np.array(one.classes[:MOST_DRAWN], dtype=object) for one in (self, truth))
+        found = matching & (there[:, None] == here[None]).astype(bool)
+        return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
 
 
 ANSWERS: dict[str, type[Label] | type[Points] | type[Boxes]] = {kind.kind: kind for kind in (Label, Points, Boxes)}

@@ -13,9 +13,10 @@ Floats = NDArray[np.float32]
 
 
 def areas(xyxy: NDArray[Any]) -> Floats:
-    """Return (M,) areas, 0 where a box is empty or its corners are exchanged."""
-    sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
-    return np.asarray(sides[:, 0] * sides[:, 1], dtype=np.float32)
+    """Return (M,) areas: 0 where a box is empty or its corners are exchanged, NaN where a side is no number."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
+        return np.asarray(sides[:, 0] * sides[:, 1], dtype=np.float32)
 
 
 def clipped(xyxy: NDArray[Any], sizes: NDArray[Any]) -> Floats:

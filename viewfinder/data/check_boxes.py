@@ -51,7 +51,7 @@ def box_counts(part: Part) -> Iterator[Finding]:
     empty = int((boxes.counts == 0).sum())
     if len(boxes.classes):
         sides = np.sqrt(areas(boxes.xyxy)[np.isfinite(boxes.xyxy).all(axis=1)])
-        size = f", {np.median(sides):.0f} px wide and high in the middle" if len(sides) else ""
+        size = f", the middle one {np.median(sides):.0f} px wide and high" if len(sides) else ""
         each = f"{boxes.counts.min():,} to {boxes.counts.max():,} boxes in an image{size}"
         yield Finding("box-counts", "info", f"{each}; {counted(empty, 'image')} without a box")
 
@@ -94,7 +94,9 @@ def box_values(part: Part) -> Iterator[Finding]:
     finite = np.asarray(np.isfinite(boxes.xyxy).all(axis=1))
     if not finite.all():
         message = f"{_so_many(int((~finite).sum()))} with a side that is no number"
-        yield Finding("value-range", "error", message, _places(part, ~finite), "Draw them again, or delete them.")
+        yield Finding(
+            "value-range", "error", message, _places(part, boxes, ~finite), "Draw them again, or delete them."
+        )
     there, side = boxes.xyxy[finite], part.seen.sizes[:, :2].max(initial=0)
     if there.size and side > 8 and np.abs(there).max() <= 2:
         message = f"no box reaches further than {np.abs(there).max():.3g} in images of up to {side} pixels"
@@ -104,36 +106,36 @@ def box_values(part: Part) -> Iterator[Finding]:
 
 def empty_boxes(part: Part) -> Iterator[Finding]:
     """Find boxes of no area, and those whose corners are exchanged."""
-    boxes = _boxes(part)
-    empty = np.asarray(np.isfinite(boxes.xyxy).all(axis=1) & (areas(boxes.xyxy) == 0))
+    boxes = _finite(part)
+    empty = np.asarray(areas(boxes.xyxy) == 0)
     if empty.any():
         advice = "Corners are in order, x0 < x1 and y0 < y1: correct or delete these."
         message = f"{_so_many(int(empty.sum()))} without an area"
-        yield Finding("empty-boxes", "error", message, _places(part, empty), advice)
+        yield Finding("empty-boxes", "error", message, _places(part, boxes, empty), advice)
 
 
 def boxes_outside(part: Part) -> Iterator[Finding]:
     """Find boxes that reach outside their image."""
-    boxes = _boxes(part)
+    boxes = _finite(part)
     rows, sizes = boxes.samples, part.seen.sizes[:, 1::-1]
     outside = (np.abs(clipped(boxes.xyxy, sizes[rows]) - boxes.xyxy) > OUTSIDE).any(axis=1)
     outside &= part.seen.readable[rows]
     if outside.any():
         message = f"{_so_many(int(outside.sum()))} {'reach' if outside.sum() > 1 else 'reaches'} outside the image"
         advice = "Look whether x and y, or two images, were mixed up; `viewfinder convert` writes them clipped."
-        yield Finding("boxes-outside", "warning", message, _places(part, outside), advice)
+        yield Finding("boxes-outside", "warning", message, _places(part, boxes, outside), advice)
 
 
 def tiny_boxes(part: Part) -> Iterator[Finding]:
     """Find boxes that nothing can be seen in."""
-    boxes = _boxes(part)
+    boxes = _finite(part)
     sides = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).min(axis=1, initial=np.inf)
     longest = part.seen.sizes[boxes.samples, :2].max(axis=1, initial=0)
     tiny = (sides > 0) & (sides < TINY * longest)
     if tiny.any():
         message = f"{_so_many(int(tiny.sum()))} narrower than {100 * TINY:.0f} % of the image"
         advice = "A slip of the mouse? If they are meant: use a larger data.size, or photos from nearer."
-        yield Finding("tiny-boxes", "warning", message, _places(part, tiny), advice)
+        yield Finding("tiny-boxes", "warning", message, _places(part, boxes, tiny), advice)
 
 
 def crowded_samples(part: Part) -> Iterator[Finding]:
@@ -149,7 +151,7 @@ def crowded_samples(part: Part) -> Iterator[Finding]:
 
 def duplicate_boxes(part: Part) -> Iterator[Finding]:
     """Find boxes that are there twice, of one class or of two."""
-    boxes = _boxes(part)
+    boxes = _finite(part)
     keys = np.column_stack([boxes.samples, boxes.xyxy])
     same, counts = _repeats(keys)
     repeated = counts[same] > 1
@@ -158,11 +160,11 @@ def duplicate_boxes(part: Part) -> Iterator[Finding]:
     if twice.any():
         message = f"{_so_many(int(twice.sum()))} of one class at the same place as another one"
         advice = "Delete the copies: each counts as an object of its own."
-        yield Finding("duplicate-boxes", "warning", message, _places(part, twice), advice)
+        yield Finding("duplicate-boxes", "warning", message, _places(part, boxes, twice), advice)
     if (repeated & ~twice).any():
         message = f"{_so_many(int((repeated & ~twice).sum()))} at the same place as one of another class"
         advice = "Decide which one is right: a thing has one class."
-        yield Finding("conflicting-boxes", "warning", message, _places(part, repeated & ~twice), advice)
+        yield Finding("conflicting-boxes", "warning", message, _places(part, boxes, repeated & ~twice), advice)
 
 
 def conflicting_boxes(part: Part) -> Iterator[Finding]:
@@ -205,6 +207,12 @@ def _boxes(part: Part) -> BoxSets:
     return targets
 
 
+def _finite(part: Part) -> BoxSets:
+    """Return the boxes whose sides are numbers; `box_values` tells of the others."""
+    boxes = _boxes(part)
+    return boxes.kept(np.asarray(np.isfinite(boxes.xyxy).all(axis=1)))
+
+
 def _counts(part: Part) -> NDArray[np.int64]:
     return np.bincount(_boxes(part).classes, minlength=len(part.dataset.names))
 
@@ -219,10 +227,9 @@ def _so_many(number: int) -> str:
     return f"{number:,} {'box' if number == 1 else 'boxes'}"
 
 
-def _places(part: Part, which: NDArray[np.bool_]) -> tuple[str, ...]:
+def _places(part: Part, boxes: BoxSets, which: NDArray[np.bool_]) -> tuple[str, ...]:
     """Return where boxes are: "images/tom.jpg: face (12, 20, 40, 51)"."""
-    boxes, names = _boxes(part), part.dataset.names
-    rows = boxes.samples
+    rows, names = boxes.samples, part.dataset.names
     return tuple(
         f"{part.where(rows[i])}: {names[boxes.classes[i]]} ({', '.join(f'{side:.4g}' for side in boxes.xyxy[i])})"
         for i in np.flatnonzero(which).tolist()

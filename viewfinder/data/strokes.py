@@ -14,7 +14,7 @@ TRUE_COLOUR, PREDICTED_COLOUR = (86, 180, 233), (230, 120, 0)
 """RGB: blue is the truth, orange the prediction, which colour-blind people can tell apart."""
 EDGE = (24, 24, 24)
 MOST_TAGS = 60
-_SHIFT = 4
+_SHIFT, _NEAR = 4, 64
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -42,7 +42,7 @@ def line(picture: Picture, start: NDArray[np.float32], end: NDArray[np.float32])
 def rectangles(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None:
     """Draw boxes (M, 4) as whole rectangles, with a dark edge where they are large enough for one."""
     width = _width(picture)
-    for x0, y0, x1, y1 in _on_pixels(xyxy):
+    for x0, y0, x1, y1 in _on_pixels(picture, xyxy):
         if min(x1 - x0, y1 - y0) > 8 * width:
             cv2.rectangle(picture, (x0, y0), (x1, y1), EDGE, width + 2)
         cv2.rectangle(picture, (x0, y0), (x1, y1), colour, width)
@@ -50,8 +50,8 @@ def rectangles(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> N
 
 def corners(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None:
     """Draw the four corners of boxes (M, 4), thick enough to be seen below a rectangle at the same place."""
-    width = 2 * _width(picture) + 2
-    for x0, y0, x1, y1 in _on_pixels(xyxy):
+    width = 2 * _width(picture) + 3
+    for x0, y0, x1, y1 in _on_pixels(picture, xyxy):
         along, down = (min(3 * side // 10, 6 * width) for side in (x1 - x0, y1 - y0))
         strokes = [(EDGE, width + 2), (colour, width)] if min(x1 - x0, y1 - y0) > 6 * width else [(colour, 3)]
         for stroke, thickness in strokes:
@@ -103,9 +103,14 @@ def _width(picture: Picture) -> int:
     return max(1, int(min(picture.shape[:2])) // 180)
 
 
-def _on_pixels(xyxy: NDArray[np.float32]) -> list[list[int]]:
-    """Return the first and the last pixels of boxes: their edges are drawn crisply, inside the box."""
-    whole = np.rint(xyxy[np.isfinite(xyxy).all(axis=1)]).clip(-(1 << 14), 1 << 14).astype(int)
+def _on_pixels(picture: Picture, xyxy: NDArray[np.float32]) -> list[list[int]]:
+    """Return the first and the last pixels of boxes: their edges are drawn crisply, inside the box.
+
+    Far outside of the picture they are brought near, since OpenCV would walk along every pixel there.
+    """
+    height, width = picture.shape[:2]
+    limits = np.array([width, height, width, height]) + _NEAR
+    whole = np.rint(xyxy[np.isfinite(xyxy).all(axis=1)]).clip(-_NEAR, limits).astype(int)
     whole[:, 2:] = np.maximum(whole[:, 2:] - 1, whole[:, :2])
     rows: list[list[int]] = whole.tolist()
     return rows

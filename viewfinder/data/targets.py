@@ -182,7 +182,9 @@ class BoxSets:
         """Return a column from a sequence of (M, 4) boxes and one of (M,) classes, a pair a sample."""
         xyxy = np.concatenate([np.zeros((0, 4)), *(np.reshape(one, (-1, 4)) for one in boxes)])
         ids = np.concatenate([np.zeros(0, dtype=np.int64), *classes])
-        return cls(xyxy.astype(np.float32), ids.astype(np.int64), np.cumsum([0, *map(len, classes)], dtype=np.int64))
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, which `check` tells of
+            sides = xyxy.astype(np.float32)
+        return cls(sides, ids.astype(np.int64), np.cumsum([0, *map(len, classes)], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

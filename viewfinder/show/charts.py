@@ -27,7 +27,7 @@ OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 def charts(dataset: Dataset) -> dict[str, Figure]:
     """Return the charts that fit a dataset's targets, by name: "counts" or "missing"."""
-    return {name: draw(dataset) for name, draw in CHARTS.get(type(dataset.targets), {}).items()}
+    return {name: draw(dataset) for name, draw in CHARTS.get(type(dataset.targets), {}).items() if dataset.names}
 
 
 def label_counts(dataset: Dataset) -> Figure:

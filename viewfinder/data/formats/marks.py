@@ -245,18 +245,16 @@ def _targets(
     ids = [np.array([index.get(name, -1) for name in one.classes], dtype=np.int64) for one in every]
     boxes = BoxSets.of(xyxy, ids)
     said = np.concatenate([np.zeros(0, dtype=object), *(np.array(one.classes, dtype=object) for one in every)])
-    inside = clipped(boxes.xyxy, sizes[boxes.samples])
-    finite, unknown = np.isfinite(boxes.xyxy).all(axis=1), boxes.classes < 0
+    finite, unknown = np.asarray(np.isfinite(boxes.xyxy).all(axis=1)), boxes.classes < 0
+    rows = boxes.samples
+    known = np.where(finite[:, None], boxes.xyxy, 0)
+    inside = clipped(known, sizes[rows])
     empty = finite & ~(areas(inside) > 0)
-    cut = finite & ~empty & (np.abs(inside - boxes.xyxy) > 0.01).any(axis=1)
-    for kind, which in {
-        "value-range": ~finite,
-        "empty-boxes": empty,
-        "clipped-boxes": cut,
-        "unknown-classes": unknown,
-    }.items():
+    cut = finite & ~empty & (np.abs(inside - known) > 0.01).any(axis=1)
+    kinds = {"value-range": ~finite, "empty-boxes": empty, "clipped-boxes": cut, "unknown-classes": unknown}
+    for kind, which in kinds.items():
         for i in np.flatnonzero(which).tolist():
-            notes.add(kind, f"{every[boxes.samples[i]].where}: {said[i]} ({_shown(boxes.xyxy[i])})")
+            notes.add(kind, f"{every[rows[i]].where}: {said[i]} ({_shown(boxes.xyxy[i])})")
     return BoxSets(inside, boxes.classes, boxes.offsets).kept(finite & ~empty & ~unknown)
 
 

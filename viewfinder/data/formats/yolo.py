@@ -205,7 +205,7 @@ def _inside(layout: Layout, where: str, path: str, folder: str, key: str) -> str
     Roboflow writes "../train/images" and means "train/images": that is taken as meant where it is there.
     """
     base, root = posixpath.dirname(where), layout.source.path.resolve().as_posix()
-    there = posixpath.normpath(posixpath.join(root, base, path.replace("\\", "/"), folder.replace("\\", "/")))
+    there = Path(root, base, path.replace("\\", "/"), folder.replace("\\", "/")).resolve().as_posix()
     if there == root or there.startswith(f"{root}/"):
         return posixpath.relpath(there, root)
     meant = posixpath.normpath(posixpath.join(base, folder.replace("\\", "/").removeprefix("../")))
