@@ -13,7 +13,7 @@ __all__ = ["EDGE", "PREDICTED_COLOUR", "TRUE_COLOUR", "captioned", "corners", "d
 TRUE_COLOUR, PREDICTED_COLOUR = (86, 180, 233), (230, 120, 0)
 """RGB: blue is the truth, orange the prediction, which colour-blind people can tell apart."""
 EDGE = (24, 24, 24)
-MOST_TAGS = 60
+MOST_TAGS, FEW = 60, 3
 _SHIFT, _NEAR = 4, 64
 
 Picture = NDArray[np.uint8]
@@ -63,7 +63,10 @@ def corners(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None
 def tags(
     picture: Picture, xyxy: NDArray[np.float32], words: Sequence[str], paper: Colour = EDGE, below: bool = False
 ) -> None:
-    """Write words at boxes (M, 4), above or below them, the largest box first; none covers another."""
+    """Write words at boxes (M, 4), above or below them, the largest box first.
+
+    None covers another, and where there are many boxes, small ones go without: words would hide the rest.
+    """
     scale = max(0.33, min(picture.shape[:2]) / 900)
     ink = (255, 255, 255) if sum(paper) < 380 else EDGE
     taken: list[tuple[int, int, int, int]] = []
@@ -72,6 +75,8 @@ def tags(
     for row in known[np.argsort(-size, kind="stable")][:MOST_TAGS].tolist():
         (wide, high), _ = cv2.getTextSize(words[row], cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
         place = _place(picture, xyxy[row], wide + 4, high + 6, below)
+        if len(known) > FEW and wide > 2.5 * (xyxy[row, 2] - xyxy[row, 0]):
+            continue
         if any(place[0] < x1 and x0 < place[2] and place[1] < y1 and y0 < place[3] for x0, y0, x1, y1 in taken):
             continue
         taken.append(place)
