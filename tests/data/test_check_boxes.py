@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.commands import Commands
-from viewfinder.data.charts import charts
 from viewfinder.data.check import Finding, Report, check
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets
+from viewfinder.show.charts import charts
 
 COUNT = 40
 Change = Callable[[list[list[list[float]]], list[list[int]]], None]
