@@ -15,8 +15,9 @@ import pytest
 import viewfinder as vf
 from tests.commands import Commands
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.formats import kaggle_digits, kaggle_faces
+from viewfinder.data.formats import kaggle_digits, kaggle_faces, labelme
 from viewfinder.data.samples import digits, faces
+from viewfinder.data.targets import BoxSets
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,6 +33,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = faces(160, seed=1, channels=1)
     _digits_zip(few, folder / "digit-recognizer.zip")
     _faces_zip(people, folder / "facial-keypoints-detection.zip")
+    _labelled_faces(people.select(np.arange(40)), folder / "faces")
     for row in range(40):
         for where in ("pets/cat", "pets/dog", "photos"):
             path = folder / where / f"{row}.png"
@@ -57,7 +59,7 @@ def _digits_zip(few: Dataset, path: Path) -> None:
 
 
 def _faces_zip(people: Dataset, path: Path) -> None:
-    parts = path.parent / "faces"
+    parts = path.parent / "unpacked"
     parts.mkdir()
     kaggle_faces.write(people, parts / "training.csv")
     some = people.select(np.arange(5))
@@ -68,6 +70,13 @@ def _faces_zip(people: Dataset, path: Path) -> None:
     for name in ("training", "test"):
         _zip(parts / f"{name}.zip", parts / f"{name}.csv")
     _zip(path, parts)
+
+
+def _labelled_faces(people: Dataset, path: Path) -> None:
+    xy = np.asarray(people.labelled().array())
+    boxes = [np.concatenate([points.min(axis=0) - 9, points.max(axis=0) + 9]).clip(0, 96)[None] for points in xy]
+    targets = BoxSets.of(boxes, [np.zeros(1, dtype=np.int64)] * len(boxes))
+    labelme.write(Dataset("detect", ("face",), people.images, targets), path)
 
 
 def _zip(path: Path, source: Path) -> None:

@@ -287,6 +287,14 @@ ARCHIVES = [
     ({"images": PIXELS, "points": np.zeros((3, 4, 3))}, "points has the shape (3, 4, 3)"),
     ({"images": PIXELS, "points": np.full((3, 4, 2), np.inf)}, "points is infinite in row 0"),
     ({"images": PIXELS, "points": np.zeros((3, 1, 2)), "names": np.array(["a", "b"])}, "2 names for 1 points"),
+    (
+        {"images": PIXELS, "boxes": np.zeros((2, 4)), "classes": np.arange(1), "offsets": np.arange(4)},
+        "boxes cannot be",
+    ),
+    (
+        {"images": PIXELS, "boxes": np.zeros((1, 4)), "classes": [0], "offsets": [0, 1]},
+        "offsets are of 1 images, not 3",
+    ),
     ({"images": np.array([None, 1])}, "images cannot be read; save it again with numpy.savez, without objects"),
 ]
 

@@ -16,7 +16,7 @@ import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.images import FileImages
 from viewfinder.data.reading import FORMATS, parts, write
-from viewfinder.data.targets import Labels, PointSets
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import DataError
 
 
@@ -156,7 +156,14 @@ def points() -> Dataset:
     return Dataset("keypoints", ("left_eye", "right_eye"), classes().images, PointSets(xy))
 
 
-@pytest.mark.parametrize("data", [classes(), classes(channels=1), points()], ids=["rgb", "gray", "points"])
+def boxes() -> Dataset:
+    targets = BoxSets.of([[[1, 2, 3, 4]] * (row % 3) for row in range(12)], [[1] * (row % 3) for row in range(12)])
+    return Dataset("detect", ("cat", "dog"), classes().images, targets)
+
+
+@pytest.mark.parametrize(
+    "data", [classes(), classes(channels=1), points(), boxes()], ids=["rgb", "gray", "points", "boxes"]
+)
 def test_npz_holds_every_dataset(data: Dataset, tmp_path: Path) -> None:
     write(data, tmp_path / "data.npz", "npz")
     again = vf.read(tmp_path / "data.npz")

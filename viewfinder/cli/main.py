@@ -18,6 +18,8 @@ __all__ = ["app", "main"]
 VERBS = (
     "check",
     "show",
+    "split",
+    "convert",
     "recipes",
     "summary",
     "train",

@@ -6,20 +6,33 @@ names its kind of answer in its metadata; `ANSWERS` finds the class.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ANSWERS", "Answer", "Label", "Points"]
+from viewfinder.data.boxes import move_boxes, overlaps
+from viewfinder.data.strokes import (
+    EDGE,
+    PREDICTED_COLOUR,
+    TRUE_COLOUR,
+    captioned,
+    corners,
+    dots,
+    line,
+    rectangles,
+    tags,
+)
 
-TRUE_COLOUR, PREDICTED_COLOUR = (86, 180, 233), (230, 120, 0)
-"""RGB: blue is the truth, orange the prediction, which colour-blind people can tell apart."""
-_EDGE = (24, 24, 24)
-_SHIFT = 4
+__all__ = ["ANSWERS", "PREDICTED_COLOUR", "TRUE_COLOUR", "Answer", "Boxes", "Label", "Points"]
+
+MOST_DRAWN = 1000
+"""More boxes than this cannot be told apart in a picture."""
+MATCH = 0.5
+"""Overlap from which a prediction is said to be of a true box, in pictures."""
 
 
 class Answer(Protocol):
@@ -100,7 +113,7 @@ class Label:
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
         text = self.text() if right or truth is None else f"{self.text()}, is {truth.label}"
-        return _captioned(image, text, _EDGE if right else PREDICTED_COLOUR)
+        return captioned(image, text, EDGE if right else PREDICTED_COLOUR)
 
 
 @dataclass(frozen=True)
@@ -139,45 +152,91 @@ class Points:
         picture = image.copy()
         if truth is not None:
             for there, here in zip(truth.xy, self.xy, strict=True):
-                _line(picture, there, here)
-            _dots(picture, truth.xy, TRUE_COLOUR, hollow=True)
-        _dots(picture, self.xy, PREDICTED_COLOUR)
+                line(picture, there, here)
+            dots(picture, truth.xy, TRUE_COLOUR, hollow=True)
+        dots(picture, self.xy, PREDICTED_COLOUR)
         return picture
 
 
-ANSWERS: dict[str, type[Label] | type[Points]] = {answer.kind: answer for answer in (Label, Points)}
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes with a class each; there may be none.
+
+    Args:
+        xyxy: (M, 4) float32 x0 y0 x1 y1 in pixels of the image.
+        classes: the class of each box.
+        names: all classes there are.
+        scores: (M,) float32 from 0 to 1, the best first; None for a truth.
+    """
+
+    xyxy: NDArray[np.float32]
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    scores: NDArray[np.float32] | None = None
+    kind = "boxes"
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @classmethod
+    def decode(cls, outputs: Mapping[str, NDArray[Any]], names: Sequence[str], to_image: NDArray[Any]) -> list[Boxes]:
+        """Decode "boxes" (B, K, 4), "scores" (B, K) and "classes" (B, K); rows with a score of 0 fill up the K."""
+        answers = []
+        columns = (outputs["boxes"], outputs["scores"], outputs["classes"], to_image)
+        for xyxy, scores, classes, matrix in zip(*columns, strict=True):
+            found = np.flatnonzero(scores > 0)
+            found = found[np.argsort(-scores[found], kind="stable")]
+            said = tuple(names[int(i)] for i in classes[found])
+            answers.append(cls(move_boxes(xyxy[found], matrix), said, tuple(names), scores[found].astype(np.float32)))
+        return answers
+
+    def as_dict(self) -> dict[str, Any]:
+        pairs = zip(self.classes, self.xyxy.tolist(), strict=True)
+        boxes: list[dict[str, Any]] = [{"class": name, "box": box} for name, box in pairs]
+        if self.scores is not None:
+            boxes = [{**box, "score": score} for box, score in zip(boxes, self.scores.tolist(), strict=True)]
+        return {"boxes": boxes}
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        rows = self.as_dict()["boxes"]
+        sides = [dict(zip(("x0", "y0", "x1", "y1"), row["box"], strict=True)) for row in rows]
+        return [
+            {"class": row["class"], "score": row.get("score", 1.0), **side}
+            for row, side in zip(rows, sides, strict=True)
+        ]
+
+    def scaled(self, factor: float) -> Boxes:
+        return replace(self, xyxy=self.xyxy * np.float32(factor))
+
+    def text(self) -> str:
+        counts = Counter(self.classes)
+        shown = ", ".join(f"{counts[name]:,} {name}" for name in sorted(counts, key=self.names.index))
+        return shown or "nothing"
+
+    def draw(self, image: NDArray[np.uint8], truth: Boxes | None = None) -> NDArray[np.uint8]:
+        """Draw the answer as rectangles and the truth as thick corners; what was missed gets its name below it."""
+        picture, boxes = image.copy(), self.xyxy[:MOST_DRAWN]
+        if truth is not None:
+            corners(picture, truth.xyxy[:MOST_DRAWN], TRUE_COLOUR)
+        rectangles(picture, boxes, PREDICTED_COLOUR)
+        if len(self.names) > 1 or self.scores is not None:
+            tags(picture, boxes, self._words())
+        if truth is not None and len(self.names) > 1:
+            rows = self._missed(truth)
+            tags(picture, truth.xyxy[rows], [truth.classes[row] for row in rows], TRUE_COLOUR, below=True)
+        return picture
+
+    def _words(self) -> list[str]:
+        if self.scores is None:
+            return list(self.classes)
+        return [f"{name} {100 * score:.0f} %" for name, score in zip(self.classes, self.scores.tolist(), strict=True)]
+
+    def _missed(self, truth: Boxes) -> list[int]:
+        """Return which true boxes have no answer of their class at their place."""
+        matching = overlaps(truth.xyxy[:MOST_DRAWN], self.xyxy[:MOST_DRAWN]) >= MATCH
+        here, there = (np.array(one.classes[:MOST_DRAWN], dtype=object) for one in (self, truth))
+        found = matching & (there[:, None] == here[None]).astype(bool)
+        return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
 
 
-def _dots(
-    picture: NDArray[np.uint8], xy: NDArray[np.float32], colour: tuple[int, int, int], hollow: bool = False
-) -> None:
-    """Draw dots, or rings where hollow: told apart in black and white; a dark edge shows on light skin."""
-    radius = max(1, round(min(picture.shape[:2]) / 90))
-    if hollow:
-        radius, width = round(1.8 * radius), max(1, radius // 2)
-        strokes = [(_EDGE, width + 2), (colour, width)] if radius > 3 else [(colour, 1)]
-    else:
-        strokes = [(_EDGE, radius), (colour, -1)] if radius > 1 else [(colour, -1)]
-    for point in xy[np.isfinite(xy).all(axis=1)]:
-        for stroke, width in strokes:
-            cv2.circle(picture, _fixed(point), radius << _SHIFT, stroke, width, cv2.LINE_AA, _SHIFT)
-
-
-def _line(picture: NDArray[np.uint8], start: NDArray[np.float32], end: NDArray[np.float32]) -> None:
-    if np.isfinite([start, end]).all():
-        cv2.line(picture, _fixed(start), _fixed(end), PREDICTED_COLOUR, 1, cv2.LINE_AA, _SHIFT)
-
-
-def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
-    """Return a place as OpenCV draws it: pixel centres are whole there, in units of 1/16 px here."""
-    x, y = np.rint((point - 0.5) * (1 << _SHIFT)).astype(int).clip(-(1 << 18), 1 << 18).tolist()
-    return x, y
-
-
-def _captioned(image: NDArray[np.uint8], text: str, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
-    scale = max(0.35, min(image.shape[:2]) / 400)
-    height = int(26 * scale) + 6
-    picture = np.pad(image, ((0, height), (0, 0), (0, 0)), constant_values=255)
-    at = (3, picture.shape[0] - 6)
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, max(1, round(scale)), cv2.LINE_AA)
-    return picture
+ANSWERS: dict[str, type[Label] | type[Points] | type[Boxes]] = {kind.kind: kind for kind in (Label, Points, Boxes)}

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from viewfinder.data import check_images, check_labels, check_leakage, check_points
+from viewfinder.data import check_boxes, check_images, check_labels, check_leakage, check_points
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.findings import Finding, Report, Severity
 from viewfinder.data.survey import Part, survey_all
-from viewfinder.data.targets import Labels, PointSets
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 
 __all__ = ["Finding", "Report", "Severity", "check", "check_all"]
 
 Check = Callable[[Part], Iterator[Finding]]
+Comparison = Callable[[Sequence[Part]], Iterator[Finding]]
 
 ABOUT_IMAGES: tuple[Check, ...] = (
     check_images.images,
@@ -49,13 +50,28 @@ ABOUT_TARGETS: dict[type, tuple[Check, ...]] = {
         check_points.swapped_sides,
         check_points.suspicious_points,
     ),
+    BoxSets: (
+        check_boxes.box_counts,
+        check_boxes.no_boxes,
+        check_boxes.rare_boxes,
+        check_boxes.box_imbalance,
+        check_boxes.box_values,
+        check_boxes.empty_boxes,
+        check_boxes.boxes_outside,
+        check_boxes.tiny_boxes,
+        check_boxes.crowded_samples,
+        check_boxes.duplicate_boxes,
+        check_boxes.conflicting_boxes,
+    ),
 }
 
-BETWEEN_PARTS: tuple[Callable[[Sequence[Part]], Iterator[Finding]], ...] = (
+BETWEEN_PARTS: tuple[Comparison, ...] = (
     check_leakage.leakage,
     check_leakage.near_leakage,
     check_leakage.group_leakage,
 )
+
+BETWEEN_TARGETS: dict[type, tuple[Comparison, ...]] = {BoxSets: (check_boxes.unseen_classes,)}
 
 
 def check(dataset: Dataset, *others: Dataset) -> Report:
@@ -73,10 +89,10 @@ def check_all(datasets: Sequence[Dataset]) -> list[Report]:
 
 
 def _report(part: Part, parts: Sequence[Part]) -> Report:
-    targets = ABOUT_TARGETS.get(type(part.dataset.targets), ())
+    kind = type(part.dataset.targets)
     found = [*part.dataset.notes]
-    for about_one in (*ABOUT_IMAGES, *targets):
+    for about_one in (*ABOUT_IMAGES, *ABOUT_TARGETS.get(kind, ())):
         found += about_one(part)
-    for about_all in BETWEEN_PARTS:
+    for about_all in (*BETWEEN_PARTS, *BETWEEN_TARGETS.get(kind, ())):
         found += about_all(parts)
     return Report.of(found, f"{part.dataset.name} ({part.dataset.part})", len(part.dataset))

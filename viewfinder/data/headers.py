@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ __all__ = ["Header", "inspect", "upright"]
 _ORIENTATION, _WIDTH, _HEIGHT, _EXTRA_SAMPLES = 274, 256, 257, 338
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 """A JPEG marker with a segment, or the end: not a data byte, a restart marker or a fill byte."""
+_END, _PICTURE = 0xD9, 0xDA
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,27 @@ class Header:
     alpha: int = 0
     """TIFF's ExtraSamples: 1 for colours that are multiplied by their alpha already, 2 for colours that are not."""
 
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of the image as it is meant to be seen."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
-def inspect(content: bytes, where: str) -> Header:
-    """Return what a file says about itself. Raises DataError for one that is cut off, damaged or no image."""
+
+def inspect(content: bytes, where: str, whole: bool = True) -> Header:
+    """Return what a file says about itself.
+
+    Args:
+        content: the file's bytes.
+        where: the file, for messages.
+        whole: False: look no further than needed, so that the beginning of a JPEG is enough.
+
+    Raises:
+        DataError: it is cut off, damaged or no image.
+    """
     if not content:
         raise DataError("is empty", where=where)
-    kinds = {
-        b"\xff\xd8": _jpeg,
+    kinds: dict[bytes, Callable[[bytes], Header]] = {
+        b"\xff\xd8": partial(_jpeg, last=_END if whole else _PICTURE),
         b"\x89PNG\r\n\x1a\n": _png,
         b"RIFF": _webp,
         b"BM": _bmp,
@@ -77,11 +94,11 @@ class _CutOffError(Exception):
     """The file ends before its end, or a checksum in it is wrong."""
 
 
-def _jpeg(content: bytes) -> Header:
+def _jpeg(content: bytes, last: int) -> Header:
     at, size, orientation = 2, (0, 0), 1
     while (found := _MARKER.search(content, at)) is not None:
         marker, at = found[1][0], found.end()
-        if marker == 0xD9:
+        if marker in (_END, last):
             return Header(*size, orientation)
         (length,) = struct.unpack_from(">H", content, at)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
@@ -25,7 +25,7 @@ from viewfinder.data.sources import open_zip, readable
 from viewfinder.data.store import Rows, fetch, key_of, open_entry
 from viewfinder.errors import DataError
 
-__all__ = ["SUFFIXES", "FileImages", "Fitted", "decode", "fit", "fit_all", "inverted", "load_image"]
+__all__ = ["SUFFIXES", "FileImages", "Fitted", "decode", "fit", "fit_all", "image_file", "inverted", "load_image"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LARGEST = 1 << 28
@@ -175,6 +175,16 @@ class FileImages:
     def select(self, rows: NDArray[Any]) -> FileImages:
         return replace(self, rows=self.rows[rows])
 
+    def joined(self, other: FileImages) -> FileImages:
+        """Return these images followed by others: of the same folder or zip, or of two folders."""
+        both = (self, other)
+        if self.root == other.root:
+            return FileImages.of(self.root, tuple(one.where(row) for one in both for row in range(len(one))))
+        root = Path(os.path.commonpath([self.root.absolute(), other.root.absolute()]))
+        places = [(one.root.absolute().relative_to(root).as_posix(), one) for one in both]
+        paths = tuple(f"{folder}/{one.where(row)}" for folder, one in places for row in range(len(one)))
+        return FileImages.of(root, paths)
+
     def where(self, row: int) -> str:
         return str(self.paths[self.rows[row]])
 
@@ -218,6 +228,19 @@ class FileImages:
         if not self._archives:
             self._archives.append(open_zip(self.root, str(self.root)))
         return self._archives[0]
+
+
+def image_file(images: Images, row: int) -> tuple[bytes, str, tuple[int, int]]:
+    """Return an image as a file's bytes and suffix, and the upright image's width and height.
+
+    A file stays as it is, an image of an array becomes a PNG. Raises DataError for a file that is no image.
+    """
+    if isinstance(images, FileImages):
+        content, where = images.content(row), images.where(row)
+        return content, PurePosixPath(where).suffix, inspect(content, where).upright
+    image = images[row]
+    _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
+    return png.tobytes(), ".png", (image.shape[1], image.shape[0])
 
 
 def _eight_bits(image: NDArray[Any], where: str) -> NDArray[np.uint8]:

@@ -25,6 +25,10 @@ FORMATS = {
     "kaggle-faces": "viewfinder.data.formats.kaggle_faces",
     "idx": "viewfinder.data.formats.idx",
     "npz": "viewfinder.data.formats.npz",
+    "labelme": "viewfinder.data.formats.labelme",
+    "voc": "viewfinder.data.formats.voc",
+    "coco": "viewfinder.data.formats.coco",
+    "yolo": "viewfinder.data.formats.yolo",
     "folders": "viewfinder.data.formats.folders",
     "plain": "viewfinder.data.formats.plain",
 }

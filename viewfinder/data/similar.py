@@ -22,13 +22,14 @@ from threadpoolctl import threadpool_limits
 from viewfinder.data.dataset import Images
 from viewfinder.errors import DataError
 
-__all__ = ["SAME_PICTURE", "SAME_THING", "alike", "descriptors", "miniature", "similar_groups"]
+__all__ = ["SAME_PICTURE", "SAME_THING", "alike", "descriptors", "miniature", "related_groups", "similar_groups"]
 
 SAME_PICTURE = 0.995
 """Similarity of one picture saved twice, smaller or as a JPEG; no two of 42,000 handwritten digits reach it."""
 SAME_THING = 0.8
 """Similarity of one person's photos from one occasion; see `similar_groups`."""
 
+STRICTER = (SAME_THING, 0.9, 0.95, SAME_PICTURE)
 SIDE, KEPT, BLOCK = 16, 64, 1024
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -50,6 +51,22 @@ def similar_groups(images: Images, threshold: float = SAME_THING) -> NDArray[np.
     groups = alike(descriptors(small), threshold)
     assert groups is not None
     return groups
+
+
+def related_groups(images: Images) -> NDArray[np.int64]:
+    """Return (N,) int64: images have the same number when they should stay on one side of a split.
+
+    These are the similar ones, as long as no group holds more than a third of all. Frames of one camera, or digits, may
+    all look alike: then only pairs that are more alike than the rest count, at least those of one picture saved twice.
+    """
+    small = np.array([_miniature_or_nothing(images, row) for row in range(len(images))], dtype=np.float32)
+    described = descriptors(small)
+    for threshold in STRICTER:
+        groups = alike(described, threshold)
+        assert groups is not None
+        if np.bincount(groups).max(initial=0) <= max(1, len(groups) / 3):
+            return groups
+    return np.arange(len(images))
 
 
 def _miniature_or_nothing(images: Images, row: int) -> Floats:

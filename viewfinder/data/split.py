@@ -26,7 +26,7 @@ def split_rows(dataset: Dataset, val: float, seed: int) -> tuple[Rows, Rows]:
     Where the dataset says which rows are for training and for validation, those are returned; rows for testing are in
     neither. Otherwise each class has `val` of its samples on the validation side, to the nearest whole sample, if there
     are no groups, and as nearly as whole groups allow if there are. Every class keeps a sample for training. Points
-    are split by whether all of a sample's points are known.
+    are split by whether all of a sample's points are known, boxes by the rarest class of a sample.
 
     Args:
         dataset: N samples.
@@ -92,9 +92,7 @@ def strata_of(dataset: Dataset) -> Rows:
     """Return (N,) numbers from 0: samples with the same one are spread evenly."""
     if dataset.targets is None:
         return np.zeros(len(dataset), dtype=np.int64)
-    labels = isinstance(dataset.targets, Labels)
-    kinds = dataset.targets.array() if labels else dataset.targets.complete()
-    return np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+    return np.unique(dataset.targets.strata(), return_inverse=True)[1].astype(np.int64)
 
 
 def _groups(dataset: Dataset) -> Rows:

@@ -7,19 +7,22 @@ so an image is [0, W] × [0, H] and mirroring is x → W − x.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # answers draw: reading data should not wait for OpenCV
-    from viewfinder.data.answers import Answer, Label, Points
+from viewfinder.data.boxes import areas, clipped, move_boxes
 
-__all__ = ["Floats", "Integers", "Labels", "PointSets", "Targets", "flip_order", "move_points"]
+if TYPE_CHECKING:  # answers draw: reading data should not wait for OpenCV
+    from viewfinder.data.answers import Answer, Boxes, Label, Points
+
+__all__ = ["BoxSets", "Floats", "Integers", "Labels", "PointSets", "Targets", "flip_order", "move_points"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+_INT64 = np.dtype(np.int64)
 
 
 class Targets(Protocol):
@@ -55,6 +58,10 @@ class Targets(Protocol):
 
     def complete(self) -> NDArray[np.bool_]:
         """Return (N,) whether all of a sample's target is known."""
+        ...
+
+    def strata(self) -> NDArray[Any]:
+        """Return (N,) numbers: samples with the same one are spread evenly over the parts of a split."""
         ...
 
     def array(self) -> NDArray[Any]:
@@ -94,6 +101,9 @@ class Labels:
 
     def complete(self) -> NDArray[np.bool_]:
         return np.ones(len(self), dtype=bool)
+
+    def strata(self) -> Integers:
+        return self.ids
 
     def array(self) -> Integers:
         return self.ids
@@ -136,8 +146,116 @@ class PointSets:
     def complete(self) -> NDArray[np.bool_]:
         return np.asarray(np.isfinite(self.xy).all(axis=(1, 2)))
 
+    def strata(self) -> NDArray[np.bool_]:
+        return self.complete()
+
     def array(self) -> Floats:
         return self.xy
+
+
+@dataclass(frozen=True)
+class BoxSets:
+    """Boxes with a class each, any number a sample; a sample without one is a negative: there is nothing in it.
+
+    Args:
+        xyxy: (M, 4) float32 x0 y0 x1 y1 in pixels of the image, the boxes of all samples in order.
+        classes: (M,) int64, each an index into the dataset's names.
+        offsets: (N + 1,) int64: the boxes of sample i are those from offsets[i] up to offsets[i + 1].
+    """
+
+    xyxy: Floats
+    classes: Integers
+    offsets: Integers
+
+    def __post_init__(self) -> None:
+        m = len(self.classes)
+        if self.xyxy.shape != (m, 4) or self.xyxy.dtype != np.float32:
+            raise ValueError(
+                f"expected xyxy of shape ({m}, 4) and type float32, got {self.xyxy.shape} {self.xyxy.dtype}"
+            )
+        whole = self.offsets.ndim == 1 and len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == m
+        if not whole or (np.diff(self.offsets) < 0).any() or {self.offsets.dtype, self.classes.dtype} != {_INT64}:
+            raise ValueError(f"expected int64 classes, and int64 offsets that rise from 0 to {m}, got {self.offsets}")
+
+    @classmethod
+    def of(cls, boxes: Sequence[NDArray[Any]], classes: Sequence[NDArray[Any]]) -> BoxSets:
+        """Return a column from a sequence of (M, 4) boxes and one of (M,) classes, a pair a sample."""
+        xyxy = np.concatenate([np.zeros((0, 4)), *(np.reshape(one, (-1, 4)) for one in boxes)])
+        ids = np.concatenate([np.zeros(0, dtype=np.int64), *classes])
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, which `check` tells of
+            sides = xyxy.astype(np.float32)
+        return cls(sides, ids.astype(np.int64), np.cumsum([0, *map(len, classes)], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def counts(self) -> Integers:
+        """(N,) how many boxes each sample has."""
+        return np.diff(self.offsets)
+
+    @property
+    def samples(self) -> Integers:
+        """(M,) which sample each box is of."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def select(self, rows: NDArray[Any]) -> BoxSets:
+        index = np.arange(len(self))[rows]
+        counts = self.counts[index]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        every = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], counts)
+        return BoxSets(self.xyxy[every], self.classes[every], offsets.astype(np.int64))
+
+    def kept(self, boxes: NDArray[np.bool_]) -> BoxSets:
+        """Return the column with those boxes alone for which (M,) `boxes` is true; all samples stay."""
+        offsets = np.concatenate([[0], np.cumsum(boxes)])[self.offsets]
+        return BoxSets(self.xyxy[boxes], self.classes[boxes], offsets.astype(np.int64))
+
+    def clipped(self, width: float, height: float, least: float = 0.0) -> BoxSets:
+        """Return boxes cut at the edges of images of one size.
+
+        Those are left out of which nothing, or a share of less than `least` of their area, is inside.
+        """
+        xyxy = clipped(self.xyxy, np.array([width, height]))
+        left = areas(xyxy)
+        return replace(self, xyxy=xyxy).kept((left > 0) & (left >= least * areas(self.xyxy)))
+
+    def joined(self, other: BoxSets) -> BoxSets:
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        xyxy = np.concatenate([self.xyxy, other.xyxy])
+        return BoxSets(xyxy, np.concatenate([self.classes, other.classes]), offsets)
+
+    def moved(self, matrices: NDArray[Any], mirrored: NDArray[np.bool_], names: Sequence[str]) -> BoxSets:
+        """Return the box around the four moved corners of each box; it may reach outside: see `clipped`."""
+        samples = self.samples
+        classes = np.where(mirrored[samples], flip_order(names)[self.classes], self.classes)
+        return BoxSets(move_boxes(self.xyxy, matrices[samples]), classes, self.offsets)
+
+    def renamed(self, names: Sequence[str], new: Sequence[str]) -> BoxSets:
+        return replace(self, classes=np.array([new.index(name) for name in names], dtype=np.int64)[self.classes])
+
+    def one(self, row: int, names: Sequence[str]) -> Boxes:
+        from viewfinder.data.answers import Boxes
+
+        boxes = slice(self.offsets[row], self.offsets[row + 1])
+        return Boxes(self.xyxy[boxes], tuple(names[i] for i in self.classes[boxes]), tuple(names))
+
+    def complete(self) -> NDArray[np.bool_]:
+        return np.ones(len(self), dtype=bool)
+
+    def strata(self) -> Integers:
+        """Return the class of a sample's boxes that the fewest samples have; -1 without boxes."""
+        pairs = np.unique(np.stack([self.samples, self.classes], axis=1), axis=0)
+        frequency = np.bincount(pairs[:, 1], minlength=1)
+        order = np.lexsort((pairs[:, 1], frequency[pairs[:, 1]], pairs[:, 0]))
+        rows, first = np.unique(pairs[order, 0], return_index=True)
+        strata = np.full(len(self), -1, dtype=np.int64)
+        strata[rows] = pairs[order[first], 1]
+        return strata
+
+    def array(self) -> NDArray[np.float64]:
+        """Return (M, 6) float64: sample, class, x0, y0, x1, y1."""
+        return np.column_stack([self.samples, self.classes, self.xyxy]).astype(np.float64)
 
 
 def move_points(xy: NDArray[Any], matrices: NDArray[Any]) -> Floats:

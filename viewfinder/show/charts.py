@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.targets import Labels, PointSets
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 
-__all__ = ["charts", "label_counts", "missing_values"]
+__all__ = ["box_counts", "charts", "label_counts", "missing_values"]
 
 INK, QUIET, GRID, BLUE, ORANGE = "#1b2430", "#5c6773", "#e4e8ec", "#0072b2", "#c75a00"
 MOST_CLASSES, MOST_PATTERNS = 60, 12
@@ -27,12 +27,21 @@ OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 def charts(dataset: Dataset) -> dict[str, Figure]:
     """Return the charts that fit a dataset's targets, by name: "counts" or "missing"."""
-    return {name: draw(dataset) for name, draw in CHARTS.get(type(dataset.targets), {}).items()}
+    return {name: draw(dataset) for name, draw in CHARTS.get(type(dataset.targets), {}).items() if dataset.names}
 
 
 def label_counts(dataset: Dataset) -> Figure:
     """Draw how many samples each class has; of more than 60 classes the most frequent ones."""
-    counts = np.bincount(dataset.labelled().array(), minlength=len(dataset.names))
+    return _counts_of(dataset, np.asarray(dataset.labelled().array()), "Samples")
+
+
+def box_counts(dataset: Dataset) -> Figure:
+    """Draw how many boxes each class has; of more than 60 classes the most frequent ones."""
+    return _counts_of(dataset, dataset.labelled().array()[:, 1].astype(np.int64), "Boxes")
+
+
+def _counts_of(dataset: Dataset, ids: NDArray[np.int64], things: str) -> Figure:
+    counts = np.bincount(ids, minlength=len(dataset.names))
     shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])
     height = 0.9 + 0.26 * len(shown)
     figure, axes = _figure(6.4, height)
@@ -41,13 +50,13 @@ def label_counts(dataset: Dataset) -> Figure:
     axes.set_yticks(places, [_short(dataset.names[i]) for i in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     for place, count in zip(places.tolist(), counts[shown].tolist(), strict=True):
-        share = f"{count:,}  ({100 * count / max(1, len(dataset)):.1f} %)"
+        share = f"{count:,}  ({100 * count / max(1, len(ids)):.1f} %)"
         axes.text(count + 0.01 * counts.max(), place, share, va="center", color=INK, fontsize=8.5, bbox=OVER)
-    axes.set_xlim(0, 1.22 * counts.max())
-    axes.axvline(len(dataset) / len(counts), color=ORANGE, linewidth=1.2, linestyle=(0, (4, 2)))
-    axes.text(len(dataset) / len(counts), -0.7, "if all were equal", color=ORANGE, fontsize=8, ha="center", va="bottom")
+    axes.set_xlim(0, 1.22 * max(1, counts.max()))
+    axes.axvline(len(ids) / len(counts), color=ORANGE, linewidth=1.2, linestyle=(0, (4, 2)))
+    axes.text(len(ids) / len(counts), -0.7, "if all were equal", color=ORANGE, fontsize=8, ha="center", va="bottom")
     more = f", the {len(shown)} most frequent ones of {len(counts)} classes" if len(shown) < len(counts) else ""
-    _titled(axes, f"Samples a class in {dataset.name}{more}")
+    _titled(axes, f"{things} a class in {dataset.name}{more}")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.grid(True, color=GRID, linewidth=0.8)
@@ -74,6 +83,7 @@ def missing_values(dataset: Dataset) -> Figure:
 CHARTS: dict[type, dict[str, Callable[[Dataset], Figure]]] = {
     Labels: {"counts": label_counts},
     PointSets: {"missing": missing_values},
+    BoxSets: {"counts": box_counts},
 }
 
 

@@ -162,7 +162,8 @@ def _arranged(tiles: Sequence[Tile], columns: int, title: str, about: str = "") 
         h, w = tile.picture.shape[:2]
         y, x = top + (height - h) // 2, left + (width - w) // 2
         canvas[y : y + h, x : x + w] = tile.picture
-        first = [(left, top + height + 2, tile.text, INK, 8.5)] * bool(tile.text)
+        said = textwrap.shorten(tile.text, width // 7, placeholder=" …")
+        first = [(left, top + height + 2, said, INK, 8.5)] * bool(tile.text)
         words += [*first, (left, top + height + (15 if first else 2), _short(tile.where, width * 10 // 56), QUIET, 7)]
     return _written(canvas, words)
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 
 from viewfinder.data.dataset import Dataset, Images
 from viewfinder.data.findings import Finding
-from viewfinder.data.images import SUFFIXES, FileImages
+from viewfinder.data.images import SUFFIXES, FileImages, image_file
 from viewfinder.data.sources import Source
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
@@ -142,7 +141,7 @@ def _sorted(names: set[str]) -> tuple[str, ...]:
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write a folder a class of PNG files, below folders for the splits where the dataset has them.
+    """Write a folder a class, below folders for the splits where the dataset has them; arrays become PNG files.
 
     Raises DataError where the folder exists or the dataset has no classes.
     """
@@ -161,7 +160,5 @@ def write(dataset: Dataset, path: Path) -> None:
 
 def _write_image(images: Images, row: int, folder: Path) -> None:
     stem = PurePosixPath(images.where(row)).stem if isinstance(images, FileImages) else ""
-    name = f"{row:06d}-{stem}.png" if stem else f"{row:06d}.png"
-    image = images[row]
-    _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
-    (folder / name).write_bytes(png.tobytes())
+    content, suffix, _ = image_file(images, row)
+    (folder / (f"{row:06d}-{stem}{suffix}" if stem else f"{row:06d}{suffix}")).write_bytes(content)

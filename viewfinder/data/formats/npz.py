@@ -3,13 +3,14 @@
 images   `images`, `x_train`, `train_images`; `x_test`, `test_images`; `x_val`, `val_images`: (N, H, W[, 1 or 3]) uint8
 labels   `labels`, `y_train`, `train_labels` …: (N,) or (N, 1) whole numbers, or names of classes
 points   `points`, `train_points` …: (N, K, 2) pixels, NaN where not annotated
+boxes    `boxes`, `classes`, `offsets`: all boxes (M, 4), their classes (M,), where each image's begin (N + 1,)
 names    the classes, or the points
 groups, splits, ids   (N,), as in `Dataset`
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.sources import ZIP_FAULTS, open_zip
-from viewfinder.data.targets import Labels, PointSets, Targets
+from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
 from viewfinder.errors import DataError
 
 __all__ = ["parts", "read", "sniff", "write"]
@@ -63,6 +64,8 @@ def read(path: Path, part: str) -> Dataset:
             splits = np.repeat(["train", "val"], [len(pixels) for pixels, _ in pieces])
         pixels = np.concatenate([pixels for pixels, _ in pieces]) if len(pieces) > 1 else pieces[0][0]
         task, names, targets = archive.targets([values for _, values in pieces])
+        if targets is not None and len(targets) != len(pixels):
+            raise DataError(f"offsets are of {len(targets)} images, not {len(pixels)}", where=path)
         return Dataset(
             task,
             names,
@@ -120,6 +123,8 @@ class _Archive:
     def targets(self, values: Sequence[Values]) -> tuple[str, tuple[str, ...], Targets | None]:
         """Return the task, the names and the column of targets of all pieces."""
         there = [value for value in values if value is not None]
+        if not there and "boxes" in self._file:
+            return "detect", *self._boxes()
         names = tuple(str(name) for name in self._array("names").ravel()) if "names" in self._file else ()
         if len(there) < len(values):
             return "", names, None
@@ -142,6 +147,18 @@ class _Archive:
         if np.isinf(xy).any():
             raise self._error(key, f"is infinite in row {np.argwhere(np.isinf(xy))[0][0]}", "NaN is for missing points")
         return names, PointSets(xy.astype(np.float32))
+
+    def _boxes(self) -> tuple[tuple[str, ...], BoxSets]:
+        columns = [self._array(key) if key in self._file else np.zeros(0) for key in ("boxes", "classes", "offsets")]
+        try:
+            boxes = BoxSets(columns[0].astype(np.float32), *(column.astype(np.int64) for column in columns[1:]))
+        except ValueError as error:
+            raise self._error("boxes", "cannot be used", str(error)) from None
+        names = tuple(str(name) for name in self._array("names").ravel()) if "names" in self._file else ()
+        names = names or tuple(str(number) for number in range(int(boxes.classes.max(initial=-1)) + 1))
+        if ((boxes.classes < 0) | (boxes.classes >= len(names))).any():
+            raise self._error("classes", f"has a number that is none of the {len(names)} names", "correct it")
+        return names, boxes
 
     def _labels(self, key: str, labels: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
@@ -170,6 +187,14 @@ class _Archive:
         return DataError(f"{key} {fault}", where=self._path, hint=hint)
 
 
+_ARRAYS: dict[type, Callable[[Any], dict[str, NDArray[Any]]]] = {
+    Labels: lambda targets: {"labels": targets.ids},
+    PointSets: lambda targets: {"points": targets.xy},
+    BoxSets: lambda targets: {"boxes": targets.xyxy, "classes": targets.classes, "offsets": targets.offsets},
+}
+"""What is written of each kind of targets."""
+
+
 def write(dataset: Dataset, path: Path) -> None:
     """Write a dataset of any task. Raises DataError unless all images have one size and as many channels."""
     first = dataset.images[0]
@@ -183,7 +208,7 @@ def write(dataset: Dataset, path: Path) -> None:
     columns = {"groups": dataset.groups, "splits": dataset.splits, "ids": dataset.ids}
     arrays: dict[str, Any] = {name: column for name, column in columns.items() if column is not None}
     if dataset.targets is not None:
-        arrays["points" if isinstance(dataset.targets, PointSets) else "labels"] = dataset.targets.array()
+        arrays |= _ARRAYS[type(dataset.targets)](dataset.targets)
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("wb") as file:
