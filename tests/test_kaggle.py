@@ -166,7 +166,7 @@ def test_faces_without_the_lookup_table(faces: Path, model_file: ModelFile, tmp_
 
 
 def test_a_model_of_another_task(digits: Path, model_file: ModelFile, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a competition to classify, and the model was trained to keypoints"):
+    with pytest.raises(DataError, match="is a competition for classify, and the model was trained for keypoints"):
         kaggle.submit(vf.load(model_file("keypoints")), vf.read(digits, part="test"), tmp_path / "submission.csv")
 
 

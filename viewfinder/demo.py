@@ -115,6 +115,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _drawn(dataset: Dataset, recipe: str, path: Path) -> Path:
-    picture = sheet(dataset, SHOWN, SEED, load_recipe(recipe).augment)
+    wanted = load_recipe(recipe)
+    picture = sheet(dataset, SHOWN, SEED, wanted.augment, wanted.data)
     save(picture, path)
     return path

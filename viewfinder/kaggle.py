@@ -148,7 +148,7 @@ def _wanted(competition: Competition, source: Path) -> Wanted | None:
 def _refuse_other_model(model: Run | Predictor, dataset: Dataset) -> None:
     task = model.about.task if isinstance(model, Predictor) else model.recipe.task
     if task != dataset.task:
-        what = f"is a competition to {dataset.task}, and the model was trained to {task}"
+        what = f"is a competition for {dataset.task}, and the model was trained for {task}"
         raise DataError(what, where=dataset.source, hint="use a model of that task")
     strange = [name for name in model.names if dataset.names and name not in dataset.names]
     if strange:

@@ -69,7 +69,7 @@ def test_data_that_does_not_fit_the_model_is_refused(run: vf.Run, evaluation: Ev
     for wrong, says in [
         (replace(data, names=("left", "above")), "'above', which the model was not trained on"),
         (replace(data, targets=None), "no targets"),
-        (replace(data, task="keypoints"), "trained to classify"),
+        (replace(data, task="keypoints"), "trained for classify"),
         (data.select([]), "no images"),
     ]:
         with pytest.raises(DataError, match=says):

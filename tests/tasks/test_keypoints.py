@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from viewfinder.config import load_recipe
 from viewfinder.data.answers import Points
 from viewfinder.data.targets import PointSets
-from viewfinder.errors import RecipeError
+from viewfinder.errors import InputError, RecipeError
 from viewfinder.tasks.keypoints import Keypoints
 from viewfinder.tasks.sections import Bars, Lines, Table
 
@@ -154,3 +154,10 @@ def test_the_report_gets_every_point_and_the_share_within_a_distance() -> None:
 def test_an_unknown_loss_suggests_the_nearest() -> None:
     with pytest.raises(RecipeError, match="unknown loss 'smooth_l1'; did you mean 'smooth-l1'"):
         task(train__loss="smooth_l1")
+
+
+def test_a_point_that_is_not_there_gets_the_nearest_name() -> None:
+    points = Points(np.zeros((2, 2), np.float32), ("nose_tip", "left_eye"))
+    assert points["nose_tip"] == (0, 0)
+    with pytest.raises(InputError, match="did you mean 'nose_tip'"):
+        points["nose"]

@@ -28,14 +28,17 @@ def evaluate(
 
         viewfinder evaluate runs/digits --open
     """
+    from rich.console import Console
+
     from viewfinder.data.reading import read
     from viewfinder.training.run import open_run
 
     trained = open_run(run)
     if data is None and not trained.info["data"].get("val"):
         raise RunError("has no validation samples", where=run, hint="name labelled images with --data")
-    evaluation = trained.evaluate(None if data is None else read(data, part=part))
-    page = evaluation.save(out or run / "report")
+    with Console(stderr=True).status("answering the images and writing the report"):
+        evaluation = trained.evaluate(None if data is None else read(data, part=part))
+        page = evaluation.save(out or run / "report")
     typer.echo(_json(evaluation.metrics, page) if as_json else f"{evaluation}\n\nreport: {page}")
     if show:
         typer.launch(page.as_uri())

@@ -22,8 +22,12 @@ def export(
 
         viewfinder export runs/keypoints --out keypoints.onnx
     """
+    from rich.console import Console
+
     from viewfinder.data.reading import read
     from viewfinder.training.run import open_run
 
     images = None if data is None else read(data)
-    typer.echo(str(open_run(run).exported(out, int8=int8, images=images)))
+    with Console(stderr=True).status("writing the file and comparing it with the trained model"):
+        exported = open_run(run).exported(out, int8=int8, images=images)
+    typer.echo(str(exported))

@@ -74,15 +74,15 @@ class Watch:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
         self._begun = (event["step"], event["seconds"])
         self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
-        verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} of"
+        verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} with"
         self.console.print(
-            f"{verb} {event['rows']} samples, {event['total']} steps in all, into {self.folder}", soft_wrap=True
+            f"{verb} {event['rows']:,} samples, {event['total']:,} steps in all, into {self.folder}", soft_wrap=True
         )
 
     def _validated(self, event: Event) -> None:
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])
         loss = f"loss {event['train_loss']['total']:.4g}"
-        against = f" / {event['loss']['total']:.4g}" if event["loss"] else ""
+        against = f", validation {event['loss']['total']:.4g}" if event["loss"] else ""
         self.best = metrics.split("  ")[0]
         gone = _clock(event["seconds"])
         self.console.print(

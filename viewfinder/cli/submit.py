@@ -26,6 +26,8 @@ def submit(
     """
     if upload and not message:
         raise InputError("needs a message", where="--upload", hint='add -m "what is new"')
+    from rich.console import Console
+
     from viewfinder import kaggle
     from viewfinder.data.reading import read
     from viewfinder.deploy.predictor import load
@@ -33,7 +35,8 @@ def submit(
 
     api = kaggle.client() if upload else None
     opened = load(model) if model.suffix == ".onnx" or model.is_file() else open_run(model)
-    submission = kaggle.submit(opened, read(source, part="test"), out, overwrite=overwrite)
+    with Console(stderr=True).status("answering the test images"):
+        submission = kaggle.submit(opened, read(source, part="test"), out, overwrite=overwrite)
     typer.echo(f"{submission.path}: {submission.rows:,} rows for kaggle.com/c/{submission.competition.slug}, checked")
     if upload:
         typer.echo(kaggle.upload(submission, message, api))

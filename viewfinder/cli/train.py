@@ -82,7 +82,7 @@ def train(
                 )
     except KeyboardInterrupt as stopped:
         go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
-        typer.echo(f"\nviewfinder: stopped, {stopped or 'not saved'}; {go_on}", err=True)
+        typer.echo(f"\nviewfinder: stopped, {str(stopped) or 'not saved'}; {go_on}", err=True)
         raise typer.Exit(130) from None
     watch.tell_end(run)
     if export:

@@ -26,6 +26,7 @@ from viewfinder.data.strokes import (
     rectangles,
     tags,
 )
+from viewfinder.errors import InputError, nearest
 
 __all__ = ["ANSWERS", "PREDICTED_COLOUR", "TRUE_COLOUR", "Answer", "Boxes", "Label", "Points"]
 
@@ -125,6 +126,8 @@ class Points:
     kind = "points"
 
     def __getitem__(self, name: str) -> tuple[float, float]:
+        if name not in self.names:
+            raise InputError(f"no point is called {name!r}", hint=nearest(name, self.names))
         x, y = self.xy[self.names.index(name)].tolist()
         return x, y
 

@@ -87,7 +87,7 @@ class ArrayImages:
         return hashlib.blake2b(content.encode() + self.rows.tobytes(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Images with targets, as columns of equal length.
 
@@ -133,6 +133,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:3]) + (", …" if len(self.names) > 3 else "")
+        what = f"{self.task} of {len(self.names)} names: {names}" if self.names else "no targets"
+        return f"Dataset({self.name or 'in memory'}, {self.part}: {len(self):,} images, {what})"
 
     def select(self, rows: Sequence[int] | NDArray[Any]) -> Dataset:
         """Return the samples of `rows` (integers or booleans), in that order."""

@@ -117,7 +117,7 @@ def evaluate(run: Run, dataset: Dataset) -> Evaluation:
         raise DataError("holds no images to evaluate on", where=dataset.source, hint="give labelled images")
     dataset.labelled()
     if dataset.task != run.recipe.task:
-        what = f"is a dataset to {dataset.task}, and the model was trained to {run.recipe.task}"
+        what = f"is a dataset for {dataset.task}, and the model was trained for {run.recipe.task}"
         raise DataError(what, where=dataset.source, hint="use data of the model's task")
     seen, dataset = _seen(run, dataset), dataset.named(run.names)
     targets, task, recipe = dataset.labelled(), run.task, run.recipe

@@ -195,11 +195,12 @@ def check_finite(session: Session, weights: bool = False) -> None:
 def _non_finite(session: Session, what: str, step: int, batch: Batch) -> NonFiniteError:
     rows = [session.where(int(row)) for row in batch.rows]
     shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
-    state = next(iter(session.folder.glob("last-*.safetensors")), session.folder)
+    saved = next(iter(session.folder.glob("last-*.safetensors")), None)
+    kept = f"the last good checkpoint is {saved}" if saved else "nothing was written yet"
     return NonFiniteError(
         f"{what} at step {step} (the batch is {shown})",
         where=session.recipe.name,
-        hint=f"lower optim.lr or set optim.clip; the last good checkpoint is {state}",
+        hint=f"lower optim.lr or set optim.clip; {kept}",
         step=step,
         rows=rows,
     )

@@ -108,6 +108,9 @@ class Run:
         source = path or about["source"]
         if not source:
             raise RunError(f"its {name} samples came from memory", where=self.folder, hint="pass the dataset itself")
+        if not Path(source).exists():
+            hint = "say where it is now with --data, or data=… in Python"
+            raise RunError("the run's data is not where it was", where=source, hint=hint)
         every = read(source, part=about["part"])
         rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
