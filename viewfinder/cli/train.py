@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from viewfinder.errors import InputError
+
+if TYPE_CHECKING:
+    from viewfinder.cli.progress import Watch
+    from viewfinder.training.run import Run
+
+__all__ = ["train"]
 
 
 def train(
@@ -37,49 +43,21 @@ def train(
 
         viewfinder train digit-recognizer.zip --recipe digits --minutes 5 --out runs/digits
     """
-    if (source is None) == (resume is None):
-        raise InputError(
-            "nothing to train on" if source is None else "a run is resumed on its own data",
-            hint="give either a source or --resume RUN",
-        )
-    fixed = {
-        "--recipe": recipe,
-        "--device": device,
-        "--minutes": minutes,
-        "--epochs": epochs,
-        "--until": until,
-        "--metric": metric,
-        "--set": change,
-        "--out": out,
-    }
-    _refuse_useless(fixed if resume is not None else {"--data": data}, "--resume" if resume else "a source")
+    began = {"minutes": minutes, "epochs": epochs, "until": until, "out": out, "device": device}
+    useless = {"recipe": recipe, "metric": metric, "set": change, **began} if resume else {"data": data}
+    _refuse_useless(useless, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch
-    from viewfinder.config import fitting_recipe, load_recipe, parse_changes
-    from viewfinder.data.reading import read
-    from viewfinder.training import start
 
-    changes = parse_changes(change or []) | ({"train.metric": metric} if metric else {})
     watch = Watch(tensorboard)
     try:
         with watch:
-            if resume is not None:
-                run = start.resume(resume, data=data, on_event=watch.see)
+            if source is not None and resume is None:
+                run = _begin(source, recipe, change or [], metric, began, watch)
+            elif resume is not None and source is None:
+                run = _go_on(resume, data, watch)
             else:
-                assert source is not None
-                if recipe is not None:
-                    load_recipe(recipe, changes)
-                dataset = read(source)
-                recipe = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
-                run = start.train(
-                    dataset,
-                    recipe=load_recipe(recipe, changes),
-                    minutes=minutes,
-                    epochs=epochs,
-                    until=until,
-                    out=out,
-                    device=device or "auto",
-                    on_event=watch.see,
-                )
+                what = "a run is resumed on its own data" if source else "nothing to train on"
+                raise InputError(what, hint="give either a source or --resume RUN")
     except KeyboardInterrupt as stopped:
         go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
         typer.echo(f"\nviewfinder: stopped, {str(stopped) or 'not saved'}; {go_on}", err=True)
@@ -90,8 +68,30 @@ def train(
     typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
+def _begin(
+    source: Path, recipe: str | None, texts: list[str], metric: str | None, began: Mapping[str, Any], watch: Watch
+) -> Run:
+    from viewfinder.config import fitting_recipe, load_recipe, parse_changes
+    from viewfinder.data.reading import read
+    from viewfinder.training.start import train as begin
+
+    changes = parse_changes(texts) | ({"train.metric": metric} if metric else {})
+    if recipe is not None:
+        load_recipe(recipe, changes)  # a typing error is told before a long reading
+    dataset = read(source)
+    chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
+    given = {name: value for name, value in began.items() if value is not None}
+    return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
+
+
+def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
+    from viewfinder.training.start import resume
+
+    return resume(folder, data=data, on_event=watch.see)
+
+
 def _refuse_useless(options: Mapping[str, object], beside: str) -> None:
     """Raise InputError for an option that would do nothing: a run goes on as it began."""
     given = [name for name, value in options.items() if value]
     if given:
-        raise InputError(f"does nothing beside {beside}", where=given[0], hint="leave it out")
+        raise InputError(f"does nothing beside {beside}", where=f"--{given[0]}", hint="leave it out")
