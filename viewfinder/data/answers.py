@@ -66,6 +66,10 @@ class Answer(Protocol):
         """Return the answer for the same image, enlarged by `factor`."""
         ...
 
+    def above(self, threshold: float) -> Answer:
+        """Return the answer without the things whose score is below `threshold`."""
+        ...
+
     def text(self) -> str:
         """Return what is said in words, "seven (98 %)"; empty where a picture says it better."""
         ...
@@ -108,6 +112,9 @@ class Label:
     def scaled(self, factor: float) -> Label:
         return self
 
+    def above(self, threshold: float) -> Label:
+        return self
+
     def text(self) -> str:
         return self.label if self.scores is None else f"{self.label} ({100 * self.score:.3g} %)"
 
@@ -147,6 +154,9 @@ class Points:
 
     def scaled(self, factor: float) -> Points:
         return Points(self.xy * np.float32(factor), self.names)
+
+    def above(self, threshold: float) -> Points:
+        return self
 
     def text(self) -> str:
         return ""
@@ -210,6 +220,14 @@ class Boxes:
 
     def scaled(self, factor: float) -> Boxes:
         return replace(self, xyxy=self.xyxy * np.float32(factor))
+
+    def above(self, threshold: float) -> Boxes:
+        if self.scores is None:
+            return self
+        kept = np.flatnonzero(self.scores >= threshold)
+        return replace(
+            self, xyxy=self.xyxy[kept], classes=tuple(self.classes[i] for i in kept), scores=self.scores[kept]
+        )
 
     def text(self) -> str:
         counts = Counter(self.classes)

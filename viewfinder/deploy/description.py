@@ -31,6 +31,7 @@ class Description:
         names: the classes or the keypoints, in the order of the outputs.
         size: side of the square input in pixels.
         channels: 1 (gray) or 3 (RGB).
+        threshold: things with a lower score are not answered; 0 where answers have no such choice.
         metrics: what this very file reached on the images that it was verified on, by name.
         images: how many images those were.
         measured_on: which images they were: "validation", or the path of other data.
@@ -48,6 +49,7 @@ class Description:
     names: tuple[str, ...]
     size: int
     channels: int
+    threshold: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     images: int = 0
     measured_on: str = ""
@@ -91,5 +93,5 @@ def _complete(values: dict[str, Any]) -> bool:
     names = values.get("names")
     named = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
     size = values.get("size")
-    measured = isinstance(values.get("metrics", {}), dict)
+    measured = isinstance(values.get("metrics", {}), dict) and isinstance(values.get("threshold", 0.0), int | float)
     return texts and named and isinstance(size, int) and size > 0 and values.get("channels") in (1, 3) and measured

@@ -155,7 +155,8 @@ def _description(run: Run, int8: bool) -> Description:
 
 def _measured(about: Description, comparison: Comparison) -> Description:
     metrics = {name: both[1] for name, both in comparison.metrics.items()}
-    return replace(about, metrics=metrics, images=comparison.images, measured_on=comparison.measured_on)
+    measured = replace(about, metrics=metrics, images=comparison.images, measured_on=comparison.measured_on)
+    return replace(measured, threshold=comparison.threshold)
 
 
 def _write(model: onnx.ModelProto, about: Description, path: Path) -> None:

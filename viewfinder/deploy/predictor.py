@@ -60,6 +60,8 @@ class Predictor:
         written = self._session.get_modelmeta().custom_metadata_map
         self.about = Description.from_json(written.get(KEY), self.path)
         """What the file says about itself."""
+        self.threshold = self.about.threshold
+        """Things with a lower score are left out of the answers; set it as you like."""
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._chunk = max(1, min(CHUNK, CHUNK_PIXELS // self.about.size**2))
         self._check_graph()
@@ -120,7 +122,8 @@ class Predictor:
     def _answer(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[Answer]:
         fitted = [fit(image, self.about.size, self.about.channels) for image in images]
         to_image = inverted(np.stack([one.matrix for one in fitted]))
-        return self.decode(self.outputs(np.stack([one.pixels for one in fitted])), to_image)
+        every = self.decode(self.outputs(np.stack([one.pixels for one in fitted])), to_image)
+        return [answer.above(self.threshold) for answer in every]
 
     def _opened(self, image: str | Path | NDArray[Any]) -> NDArray[np.uint8]:
         return load_image(image) if isinstance(image, str | Path) else _checked(image)

@@ -56,6 +56,7 @@ class Comparison:
         metrics: by name (trained, file); empty where the images have no targets.
         kinds: what the metrics are, the first is the one that counts.
         quantised: whether the file is judged by that metric, instead of by every number that it returns.
+        threshold: the score from which on the file's answers are best, on the same images.
     """
 
     images: int
@@ -66,6 +67,7 @@ class Comparison:
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
     kinds: tuple[Metric, ...] = ()
     quantised: bool = False
+    threshold: float = 0.0
 
     @property
     def measured_on(self) -> str:
@@ -121,13 +123,15 @@ def compare(answering: nn.Module, task: Task, file: Predictor, parts: Sequence[D
     trained, exported = _run(answering, task.output_names, pixels), file.outputs(pixels)
     single = [file.outputs(one[None]) for one in pixels[:_ALONE]]
     alone = {name: np.concatenate([outputs[name] for outputs in single]) for name in exported}
+    metrics, threshold = _metrics(task, parts[0], trained, exported, inverted(fitted[0][1]))
     return Comparison(
         images=len(pixels),
         measured=len(parts[0]),
         source=parts[0].name or "an array",
         differences=_differences(exported, trained),
         alone=_differences(alone, _first(len(single), exported)),
-        metrics=_metrics(task, parts[0], trained, exported, inverted(fitted[0][1])),
+        metrics=metrics,
+        threshold=threshold,
         kinds=tuple(task.metrics),
         quantised=file.about.int8,
     )
@@ -170,13 +174,14 @@ def _run(answering: nn.Module, names: Sequence[str], pixels: NDArray[np.uint8]) 
 
 def _metrics(
     task: Task, part: Dataset, trained: Outputs, exported: Outputs, to_image: NDArray[Any]
-) -> dict[str, tuple[float, float]]:
+) -> tuple[dict[str, tuple[float, float]], float]:
     finite = all(np.isfinite(values).all() for outputs in (trained, exported) for values in outputs.values())
     if part.targets is None or not finite:
-        return {}
+        return {}, 0.0
     answers = [task.decode(_first(len(part), outputs), to_image) for outputs in (trained, exported)]
     ours, theirs = (task.measure(answer, part.targets) for answer in answers)
-    return {name: (ours[name], theirs[name]) for name in ours}
+    metrics = {name: (ours[name], theirs[name]) for name in ours}
+    return metrics, task.threshold(answers[1], part.targets)
 
 
 def _first(count: int, outputs: Outputs) -> Outputs:

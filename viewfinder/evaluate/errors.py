@@ -51,7 +51,8 @@ def worst(evaluation: Evaluation, count: int) -> list[Worst]:
 
 def _one(evaluation: Evaluation, row: int) -> Worst:
     images = evaluation.dataset.images
-    prediction, target = evaluation.predictions[row], evaluation.targets.one(row, evaluation.names)
+    prediction = evaluation.predictions[row].above(evaluation.threshold)
+    target = evaluation.targets.one(row, evaluation.names)
     tile = _tile(evaluation.task, images[row], prediction, target)
     return Worst(row, images.where(row), float(evaluation.errors[row]), prediction, target, tile)
 

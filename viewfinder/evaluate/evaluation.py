@@ -44,6 +44,7 @@ class Evaluation:
         errors: (N,) how wrong each answer is; NaN where nothing is known.
         events: what the training said.
         info: the run's own record: recipe, data, versions.
+        threshold: the score from which on things are shown to people.
         seen: how many of the images were trained on, as far as the run can tell; the metrics flatter it then.
     """
 
@@ -55,6 +56,7 @@ class Evaluation:
     errors: NDArray[np.float64]
     events: Sequence[Mapping[str, Any]]
     info: Mapping[str, Any]
+    threshold: float = 0.0
     seen: int = 0
 
     @property
@@ -116,14 +118,15 @@ def evaluate(run: Run, dataset: Dataset) -> Evaluation:
     if not len(dataset):
         raise DataError("holds no images to evaluate on", where=dataset.source, hint="give labelled images")
     dataset.labelled()
-    if dataset.task != run.recipe.task:
-        what = f"is a dataset for {dataset.task}, and the model was trained for {run.recipe.task}"
+    if dataset.task != run.task.learns_from:
+        what = f"is a dataset for {dataset.task}, and the model was trained for {run.task.name}"
         raise DataError(what, where=dataset.source, hint="use data of the model's task")
     seen, dataset = _seen(run, dataset), dataset.named(run.names)
     targets, task, recipe = dataset.labelled(), run.task, run.recipe
     predictions = answer_all(task, run.network(), dataset, recipe)
     metrics, errors = task.measure(predictions, targets), task.errors(predictions, targets)
-    return Evaluation(task, recipe, metrics, predictions, dataset, errors, run.events(), run.info, seen)
+    threshold = task.threshold(predictions, targets)
+    return Evaluation(task, recipe, metrics, predictions, dataset, errors, run.events(), run.info, threshold, seen)
 
 
 def answer_all(task: Task, network: nn.Module, dataset: Dataset, recipe: Recipe) -> Sequence[Answer]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from viewfinder.config import Recipe
     from viewfinder.tasks.base import Task
 
-__all__ = ["TASKS", "create", "usual_names"]
+__all__ = ["TASKS", "create", "learns_from", "usual_names"]
 
 TASKS = {
     "classify": "viewfinder.tasks.classify:Classify",
@@ -28,6 +28,11 @@ def create(recipe: Recipe, names: Sequence[str]) -> Task:
 def usual_names(recipe: Recipe) -> tuple[str, ...]:
     """Return as many names as the usual dataset of the recipe's task has."""
     return _kind(recipe).usual_names
+
+
+def learns_from(recipe: Recipe) -> str:
+    """Return the kind of dataset that the recipe's task learns from."""
+    return _kind(recipe).learns_from
 
 
 def _kind(recipe: Recipe) -> type[Task]:

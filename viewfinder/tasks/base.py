@@ -48,6 +48,8 @@ class Task(Protocol):
     """The contract. `outputs` is what the network returns; its form is the task's own business."""
 
     name: str
+    learns_from: str
+    """The kind of dataset, its `task`; several tasks may learn from one kind."""
     metrics: tuple[Metric, ...]
     """The first decides which checkpoint is best, unless the recipe names another."""
     error: Metric
@@ -90,6 +92,10 @@ class Task(Protocol):
 
     def measure(self, predictions: Sequence[Any], targets: Any) -> dict[str, float]:
         """Return all metrics by name."""
+        ...
+
+    def threshold(self, predictions: Sequence[Any], targets: Any) -> float:
+        """Return the score from which on things are better shown to people; 0 for tasks without such a choice."""
         ...
 
     def errors(self, predictions: Sequence[Any], targets: Any) -> NDArray[np.float64]:

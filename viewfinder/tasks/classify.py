@@ -27,7 +27,7 @@ __all__ = ["Classify"]
 class Classify:
     """The network's outputs are (B, classes) scores before the softmax."""
 
-    name = "classify"
+    name = learns_from = "classify"
     metrics = (
         Metric("accuracy", True, "%", "The share of images whose most probable class is the true one."),
         Metric("f1", True, "%", "How well classes are found and not confused, each class counting the same."),
@@ -79,6 +79,9 @@ class Classify:
             "log_loss": measures.log_loss(scores, ids),
             "ece": measures.calibration_error(scores, ids),
         }
+
+    def threshold(self, predictions: Sequence[Label], targets: Labels) -> float:
+        return 0.0
 
     def errors(self, predictions: Sequence[Label], targets: Labels) -> NDArray[np.float64]:
         """Return (N,) the highest wrong probability minus the true one: above 0 for wrong answers, below for right."""

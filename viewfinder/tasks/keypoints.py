@@ -39,7 +39,7 @@ l1: pixels. smooth-l1: squared within a pixel, linear beyond, so that wrong anno
 class Keypoints:
     """The network's outputs are (B, 2K): x and y of each point in pixels of its input."""
 
-    name = "keypoints"
+    name = learns_from = "keypoints"
     metrics: tuple[Metric, ...] = (
         Metric("rmse", False, "px", "Root mean square error of all coordinates; points that are far off weigh most."),
         Metric("mean_error", False, "px", "How far a point is from the truth, on average."),
@@ -96,6 +96,9 @@ class Keypoints:
         relative = far / eyes[:, None]
         within = {f"within_{limit}": measures.share_within(relative, limit / 100) for limit in (2, 5)}
         return {**all_of_them, "nme": measures.mean(relative), **within}
+
+    def threshold(self, predictions: Sequence[Points], targets: PointSets) -> float:
+        return 0.0
 
     def errors(self, predictions: Sequence[Points], targets: PointSets) -> NDArray[np.float64]:
         """Return (N,) the RMSE of each image in pixels, NaN where no point is annotated."""

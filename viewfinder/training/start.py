@@ -140,9 +140,9 @@ def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None
 def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
     dataset.labelled()
     for part in (dataset, val):
-        if part is not None and part.task != recipe.task:
+        if part is not None and part.task != tasks.learns_from(recipe):
             raise RecipeError(
-                f"the recipe is for {recipe.task}, but {part.name} is for {part.task}",
+                f"the recipe learns from {tasks.learns_from(recipe)}, but {part.name} is for {part.task}",
                 where=recipe.name,
                 hint="see `viewfinder recipes`",
             )
