@@ -55,6 +55,8 @@ class Data(_Part):
     """Share of the samples that are kept for validation."""
     similar: bool = False
     """Keep near-duplicate images on one side of the split, as if they were one person."""
+    merge_classes: str = ""
+    """detect: all classes become one of this name, such as "face"; empty: they stay."""
     complete: bool = False
     """Use only the samples whose points are all annotated."""
 
@@ -169,7 +171,7 @@ class Recipe(_Part):
     about: str = ""
     """One line for `viewfinder recipes`."""
     task: str
-    """classify or keypoints."""
+    """classify, keypoints, detect or locate."""
     data: Data = Data()
     augment: Augment = Augment()
     model: dict[str, Any] = Field(default_factory=lambda: {"name": "convnet"})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+_KEYS = {"metric": "train.metric", "merge-classes": "data.merge_classes"}
+
 
 def train(
     source: Annotated[Path | None, typer.Argument(help="What to train on: a download, a folder, a csv.")] = None,
@@ -27,6 +29,9 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the training samples.")] = None,
     until: Annotated[str | None, typer.Option(help='Stop as soon as this holds, such as "rmse<=1.7".')] = None,
     metric: Annotated[str | None, typer.Option(help="What decides which checkpoint is best.")] = None,
+    merge_classes: Annotated[
+        str | None, typer.Option(help="For boxes: all classes become one of this name, such as face.")
+    ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value of the recipe, such as optim.lr=0.003.")
     ] = None,
@@ -44,7 +49,8 @@ def train(
         viewfinder train digit-recognizer.zip --recipe digits --minutes 5 --out runs/digits
     """
     began = {"minutes": minutes, "epochs": epochs, "until": until, "out": out, "device": device}
-    useless = {"recipe": recipe, "metric": metric, "set": change, **began} if resume else {"data": data}
+    named = {"metric": metric, "merge-classes": merge_classes}
+    useless = {"recipe": recipe, "set": change, **named, **began} if resume else {"data": data}
     _refuse_useless(useless, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch
 
@@ -52,7 +58,7 @@ def train(
     try:
         with watch:
             if source is not None and resume is None:
-                run = _begin(source, recipe, change or [], metric, began, watch)
+                run = _begin(source, recipe, _changes(change or [], named), began, watch)
             elif resume is not None and source is None:
                 run = _go_on(resume, data, watch)
             else:
@@ -68,20 +74,24 @@ def train(
     typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
-def _begin(
-    source: Path, recipe: str | None, texts: list[str], metric: str | None, began: Mapping[str, Any], watch: Watch
-) -> Run:
-    from viewfinder.config import fitting_recipe, load_recipe, parse_changes
+def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
+    from viewfinder.config import fitting_recipe, load_recipe
     from viewfinder.data.reading import read
     from viewfinder.training.start import train as begin
 
-    changes = parse_changes(texts) | ({"train.metric": metric} if metric else {})
     if recipe is not None:
         load_recipe(recipe, changes)  # a typing error is told before a long reading
     dataset = read(source)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
     return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
+
+
+def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str]:
+    """Return what to change in the recipe, from --set and from the options that stand for one of its keys."""
+    from viewfinder.config import parse_changes
+
+    return parse_changes(texts) | {_KEYS[name]: value for name, value in named.items() if value is not None}
 
 
 def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:

@@ -34,6 +34,12 @@ MOST_DRAWN = 1000
 """More boxes than this cannot be told apart in a picture."""
 MATCH = 0.5
 """Overlap from which a prediction is said to be of a true box, in pictures."""
+TOLERANCE = 2e-4
+"""What two models may differ, as a share of the largest value and of no less than 1: 0.02 px where it is 96."""
+FAINT = 0.05
+"""Boxes with a lower score need no partner when two models are compared."""
+
+Outputs = Mapping[str, NDArray[Any]]
 
 
 class Answer(Protocol):
@@ -42,15 +48,21 @@ class Answer(Protocol):
     kind: str
 
     @classmethod
-    def decode(
-        cls, outputs: Mapping[str, NDArray[Any]], names: Sequence[str], to_image: NDArray[Any]
-    ) -> Sequence[Answer]:
+    def decode(cls, outputs: Outputs, names: Sequence[str], to_image: NDArray[Any]) -> Sequence[Answer]:
         """Return an answer an image from a model file's outputs.
 
         Args:
             outputs: by name, arrays whose first axis is the batch; coordinates in input pixels.
             names: classes or keypoints.
             to_image: (N, 2, 3) maps from input pixels to the original image's pixels.
+        """
+        ...
+
+    @classmethod
+    def apart(cls, new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:
+        """Return how far two models' outputs for the same images are apart: what by how much, and what is allowed.
+
+        NaN where an output is not finite.
         """
         ...
 
@@ -97,9 +109,13 @@ class Label:
         return 1.0 if self.scores is None else float(self.scores[self.names.index(self.label)])
 
     @classmethod
-    def decode(cls, outputs: Mapping[str, NDArray[Any]], names: Sequence[str], to_image: NDArray[Any]) -> list[Label]:
+    def decode(cls, outputs: Outputs, names: Sequence[str], to_image: NDArray[Any]) -> list[Label]:
         every = tuple(names)
         return [cls(every[int(row.argmax())], every, row) for row in outputs["scores"]]
+
+    @classmethod
+    def apart(cls, new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:
+        return _values_apart(new, old)
 
     def as_dict(self) -> dict[str, Any]:
         scores = {} if self.scores is None else {"scores": dict(zip(self.names, self.scores.tolist(), strict=True))}
@@ -139,9 +155,13 @@ class Points:
         return x, y
 
     @classmethod
-    def decode(cls, outputs: Mapping[str, NDArray[Any]], names: Sequence[str], to_image: NDArray[Any]) -> list[Points]:
+    def decode(cls, outputs: Outputs, names: Sequence[str], to_image: NDArray[Any]) -> list[Points]:
         xy = np.einsum("nij,nkj->nki", to_image[:, :, :2], outputs["points"]) + to_image[:, None, :, 2]
         return [cls(row, tuple(names)) for row in xy.astype(np.float32)]
+
+    @classmethod
+    def apart(cls, new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:
+        return _values_apart(new, old)
 
     def as_dict(self) -> dict[str, Any]:
         known = np.asarray(np.isfinite(self.xy).all(axis=1)).tolist()
@@ -192,7 +212,7 @@ class Boxes:
         return len(self.classes)
 
     @classmethod
-    def decode(cls, outputs: Mapping[str, NDArray[Any]], names: Sequence[str], to_image: NDArray[Any]) -> list[Boxes]:
+    def decode(cls, outputs: Outputs, names: Sequence[str], to_image: NDArray[Any]) -> list[Boxes]:
         """Decode "boxes" (B, K, 4), "scores" (B, K) and "classes" (B, K); rows with a score of 0 fill up the K."""
         answers = []
         columns = (outputs["boxes"], outputs["scores"], outputs["classes"], to_image)
@@ -202,6 +222,19 @@ class Boxes:
             said = tuple(names[int(i)] for i in classes[found])
             answers.append(cls(move_boxes(xyxy[found], matrix), said, tuple(names), scores[found].astype(np.float32)))
         return answers
+
+    @classmethod
+    def apart(cls, new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:
+        """Compare box by box, each with the one of its class on the other side that overlaps it most."""
+        pairs = [
+            _partners(*({name: values[image] for name, values in side.items()} for side in sides))
+            for image in range(len(new["scores"]))
+            for sides in ((new, old), (old, new))
+        ]
+        loosest, score = np.max([(0.0, 0.0), *(worst for pair in pairs for worst in pair)], axis=0).tolist()
+        finite = all(np.isfinite(values).all() for side in (new, old) for values in side.values())
+        loose = loosest if finite else float("nan")
+        return {"boxes, 1 − overlap": (loose, 0.01), "scores": (score if finite else float("nan"), 0.01)}
 
     def as_dict(self) -> dict[str, Any]:
         pairs = zip(self.classes, self.xyxy.tolist(), strict=True)
@@ -258,6 +291,26 @@ class Boxes:
         here, there = (np.array(one.classes[:MOST_DRAWN], dtype=object) for one in (self, truth))
         found = matching & (there[:, None] == here[None]).astype(bool)
         return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
+
+
+def _values_apart(new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:
+    largest = {name: float(np.abs(new[name] - old[name]).max()) for name in old}
+    scale = {name: max(1.0, float(np.abs(old[name]).max())) for name in old}
+    return {name: (largest[name], TOLERANCE * scale[name]) for name in old}
+
+
+def _partners(here: Outputs, there: Outputs) -> list[tuple[float, float]]:
+    """Return for each box of one image that is not faint (1 − overlap, difference of scores) to its partner."""
+    chosen, others = (np.flatnonzero(side["scores"] > least) for side, least in ((here, FAINT), (there, 0)))
+    if not chosen.size:
+        return []
+    if not others.size:
+        return [(1.0, 1.0)]
+    shared = overlaps(here["boxes"][chosen], there["boxes"][others])
+    shared[here["classes"][chosen][:, None] != there["classes"][others]] = 0
+    best = shared.argmax(axis=1)
+    gaps = np.abs(here["scores"][chosen] - there["scores"][others][best])
+    return list(zip((1 - shared.max(axis=1)).tolist(), gaps.tolist(), strict=True))
 
 
 ANSWERS: dict[str, type[Label] | type[Points] | type[Boxes]] = {kind.kind: kind for kind in (Label, Points, Boxes)}

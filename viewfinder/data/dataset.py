@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.targets import Targets
+from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError
 
 if TYPE_CHECKING:
@@ -182,6 +182,18 @@ class Dataset:
             raise DataError(f"has {unknown[0]!r}, which the model was not trained on", where=self.source, hint=hint)
         targets = None if self.targets is None else self.targets.renamed(self.names, names)
         return replace(self, names=tuple(names), targets=targets)
+
+    def merged(self, name: str) -> Dataset:
+        """Return the same samples with all classes as one of this name; an empty name leaves them as they are.
+
+        Raises:
+            DataError: the targets are not boxes.
+        """
+        if not name or self.targets is None:
+            return self
+        if not isinstance(self.targets, BoxSets):
+            raise DataError(f"holds {self.task} targets", where=self.source, hint="only classes of boxes can be merged")
+        return replace(self, names=(name,), targets=self.targets.renamed([name] * len(self.names), (name,)))
 
     def labelled(self) -> Targets:
         """Return the targets. Raises DataError where there are none."""

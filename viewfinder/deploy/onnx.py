@@ -121,7 +121,7 @@ def _parts(run: Run, images: Dataset | None, int8: bool) -> list[Dataset]:
         there = [name for name in ("val", "train") if name in run.known or run.info["data"].get(name)]
         parts = [part for part in map(run.part, there) if len(part)]
     else:
-        parts = [images.named(run.names)] if len(images) else []
+        parts = [images.merged(run.recipe.data.merge_classes).named(run.names)] if len(images) else []
     if not parts:
         raise DataError("no images to compare on", where="" if images is None else images.source)
     if int8 and parts[0].targets is None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all, inverted
 from viewfinder.deploy.predictor import Predictor
@@ -22,8 +23,6 @@ Outputs = dict[str, NDArray[Any]]
 __all__ = ["ENOUGH", "Comparison", "Difference", "compare", "refuse", "sampled"]
 
 ENOUGH, MOST, MOST_PIXELS = 64, 2000, 2000 * 128 * 128
-TOLERANCE = 2e-4
-"""Largest difference of an output, as a share of its largest value and of no less than 1: 0.02 px where it is 96."""
 SHARE_LOST, IMAGES_LOST, ERROR_GROWN = 0.005, 2, 0.05
 """What quantisation may cost in the first metric. A share such as accuracy: half a percent of itself, and two images,
 as chance moves one or two among few. An error in pixels: 5 %."""
@@ -128,8 +127,8 @@ def compare(answering: nn.Module, task: Task, file: Predictor, parts: Sequence[D
         images=len(pixels),
         measured=len(parts[0]),
         source=parts[0].name or "an array",
-        differences=_differences(exported, trained),
-        alone=_differences(alone, _first(len(single), exported)),
+        differences=_differences(task.answer, exported, trained),
+        alone=_differences(task.answer, alone, _first(len(single), exported)),
         metrics=metrics,
         threshold=threshold,
         kinds=tuple(task.metrics),
@@ -188,7 +187,5 @@ def _first(count: int, outputs: Outputs) -> Outputs:
     return {name: values[:count] for name, values in outputs.items()}
 
 
-def _differences(new: Outputs, old: Outputs) -> tuple[Difference, ...]:
-    largest = {name: float(np.abs(new[name] - old[name]).max()) for name in old}
-    scale = {name: max(1.0, float(np.abs(old[name]).max())) for name in old}
-    return tuple(Difference(name, largest[name], TOLERANCE * scale[name]) for name in old)
+def _differences(kind: type[Answer], new: Outputs, old: Outputs) -> tuple[Difference, ...]:
+    return tuple(Difference(name, *apart) for name, apart in kind.apart(new, old).items())

@@ -118,6 +118,7 @@ def evaluate(run: Run, dataset: Dataset) -> Evaluation:
     if not len(dataset):
         raise DataError("holds no images to evaluate on", where=dataset.source, hint="give labelled images")
     dataset.labelled()
+    dataset = dataset.merged(run.recipe.data.merge_classes)
     if dataset.task != run.task.learns_from:
         what = f"is a dataset for {dataset.task}, and the model was trained for {run.task.name}"
         raise DataError(what, where=dataset.source, hint="use data of the model's task")

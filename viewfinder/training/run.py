@@ -111,7 +111,7 @@ class Run:
         if not Path(source).exists():
             hint = "say where it is now with --data, or data=… in Python"
             raise RunError("the run's data is not where it was", where=source, hint=hint)
-        every = read(source, part=about["part"])
+        every = read(source, part=about["part"]).merged(self.recipe.data.merge_classes)
         rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
         if not fits or (dataset := every.select(rows)).fingerprint != about["fingerprint"]:

@@ -139,10 +139,12 @@ def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None
 
 def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
     dataset.labelled()
+    dataset = dataset.merged(recipe.data.merge_classes)
+    val = None if val is None else val.merged(recipe.data.merge_classes)
     for part in (dataset, val):
         if part is not None and part.task != tasks.learns_from(recipe):
             raise RecipeError(
-                f"the recipe learns from {tasks.learns_from(recipe)}, but {part.name} is for {part.task}",
+                f"the recipe is for {recipe.task}, but {part.name} is for {part.task}",
                 where=recipe.name,
                 hint="see `viewfinder recipes`",
             )
