@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.boxes import move_boxes, overlaps
+from viewfinder.data.matching import MATCH, Matching, match, same_class
 from viewfinder.data.strokes import (
     EDGE,
     PREDICTED_COLOUR,
@@ -32,8 +33,6 @@ __all__ = ["ANSWERS", "PREDICTED_COLOUR", "TRUE_COLOUR", "Answer", "Boxes", "Lab
 
 MOST_DRAWN = 1000
 """More boxes than this cannot be told apart in a picture."""
-MATCH = 0.5
-"""Overlap from which a prediction is said to be of a true box, in pictures."""
 
 
 class Answer(Protocol):
@@ -229,6 +228,10 @@ class Boxes:
             self, xyxy=self.xyxy[kept], classes=tuple(self.classes[i] for i in kept), scores=self.scores[kept]
         )
 
+    def matching(self, truth: Boxes) -> Matching:
+        """Return what became of these boxes, the best first, and of the true ones."""
+        return match(self.xyxy, self.classes, truth.xyxy, truth.classes)
+
     def text(self) -> str:
         counts = Counter(self.classes)
         shown = ", ".join(f"{counts[name]:,} {name}" for name in sorted(counts, key=self.names.index))
@@ -255,8 +258,7 @@ class Boxes:
     def _missed(self, truth: Boxes) -> list[int]:
         """Return which true boxes have no answer of their class at their place."""
         matching = overlaps(truth.xyxy[:MOST_DRAWN], self.xyxy[:MOST_DRAWN]) >= MATCH
-        here, there = (np.array(one.classes[:MOST_DRAWN], dtype=object) for one in (self, truth))
-        found = matching & (there[:, None] == here[None]).astype(bool)
+        found = matching & same_class(truth.classes[:MOST_DRAWN], self.classes[:MOST_DRAWN])
         return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
 
 
