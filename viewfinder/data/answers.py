@@ -39,6 +39,8 @@ class Answer(Protocol):
     """What one image is said to show."""
 
     kind: str
+    marks: tuple[str, str]
+    """How the answer and the truth are marked in a picture, for its legend; empty where there are words only."""
 
     @classmethod
     def decode(
@@ -73,6 +75,10 @@ class Answer(Protocol):
         """Return what is said in words, "seven (98 %)"; empty where a picture says it better."""
         ...
 
+    def differences(self, truth: Any) -> str:
+        """Return how far it is from the truth, "2 missed, 1 false"; empty where the answer or a number says it all."""
+        ...
+
     def draw(self, image: NDArray[np.uint8], truth: Any = None) -> NDArray[np.uint8]:
         """Return a copy of an RGB image (H, W, 3) with the answer, and the truth if given, drawn on it.
 
@@ -89,6 +95,7 @@ class Label:
     names: tuple[str, ...]
     scores: NDArray[np.float32] | None = field(default=None, repr=False)
     kind = "label"
+    marks = ("", "")
 
     @property
     def score(self) -> float:
@@ -117,6 +124,9 @@ class Label:
     def text(self) -> str:
         return self.label if self.scores is None else f"{self.label} ({100 * self.score:.3g} %)"
 
+    def differences(self, truth: Label) -> str:
+        return ""
+
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
         text = self.text() if right or truth is None else f"{self.text()}, is {truth.label}"
@@ -130,6 +140,7 @@ class Points:
     xy: NDArray[np.float32]
     names: tuple[str, ...]
     kind = "points"
+    marks = ("dot", "ring")
 
     def __getitem__(self, name: str) -> tuple[float, float]:
         if name not in self.names:
@@ -160,6 +171,9 @@ class Points:
     def text(self) -> str:
         return ""
 
+    def differences(self, truth: Points) -> str:
+        return ""
+
     def draw(self, image: NDArray[np.uint8], truth: Points | None = None) -> NDArray[np.uint8]:
         picture = image.copy()
         if truth is not None:
@@ -186,6 +200,7 @@ class Boxes:
     names: tuple[str, ...]
     scores: NDArray[np.float32] | None = None
     kind = "boxes"
+    marks = ("rectangle", "corners")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -236,6 +251,14 @@ class Boxes:
         counts = Counter(self.classes)
         shown = ", ".join(f"{counts[name]:,} {name}" for name in sorted(counts, key=self.names.index))
         return shown or "nothing"
+
+    def differences(self, truth: Boxes) -> str:
+        """Return the boxes that are wrong, and how well those at their place overlap the true ones."""
+        matching = self.matching(truth)
+        wrong = [f"{count:,} {word}" for word, count in matching.mistakes.items()]
+        placed = matching.overlap[matching.partner >= 0]
+        overlap = [f"overlap {placed.mean():.2f}"] if len(placed) else []
+        return ", ".join([*(wrong or ["all right"]), *overlap])
 
     def draw(self, image: NDArray[np.uint8], truth: Boxes | None = None) -> NDArray[np.uint8]:
         """Draw the answer as rectangles and the truth as thick corners; what was missed gets its name below it."""
