@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.boxes import move_boxes, overlaps
+from viewfinder.data.matching import MATCH, Matching, match, same_class
 from viewfinder.data.strokes import (
     EDGE,
     PREDICTED_COLOUR,
@@ -32,8 +33,6 @@ __all__ = ["ANSWERS", "PREDICTED_COLOUR", "TRUE_COLOUR", "Answer", "Boxes", "Lab
 
 MOST_DRAWN = 1000
 """More boxes than this cannot be told apart in a picture."""
-MATCH = 0.5
-"""Overlap from which a prediction is said to be of a true box, in pictures."""
 TOLERANCE = 2e-4
 """What two models may differ, as a share of the largest value and of no less than 1: 0.02 px where it is 96."""
 FAINT = 0.05
@@ -46,6 +45,8 @@ class Answer(Protocol):
     """What one image is said to show."""
 
     kind: str
+    marks: tuple[str, str]
+    """How the answer and the truth are marked in a picture, for its legend; empty where there are words only."""
 
     @classmethod
     def decode(cls, outputs: Outputs, names: Sequence[str], to_image: NDArray[Any]) -> Sequence[Answer]:
@@ -86,6 +87,10 @@ class Answer(Protocol):
         """Return what is said in words, "seven (98 %)"; empty where a picture says it better."""
         ...
 
+    def differences(self, truth: Any) -> str:
+        """Return how far it is from the truth, "2 missed, 1 false"; empty where the answer or a number says it all."""
+        ...
+
     def draw(self, image: NDArray[np.uint8], truth: Any = None) -> NDArray[np.uint8]:
         """Return a copy of an RGB image (H, W, 3) with the answer, and the truth if given, drawn on it.
 
@@ -102,6 +107,7 @@ class Label:
     names: tuple[str, ...]
     scores: NDArray[np.float32] | None = field(default=None, repr=False)
     kind = "label"
+    marks = ("", "")
 
     @property
     def score(self) -> float:
@@ -134,6 +140,9 @@ class Label:
     def text(self) -> str:
         return self.label if self.scores is None else f"{self.label} ({100 * self.score:.3g} %)"
 
+    def differences(self, truth: Label) -> str:
+        return ""
+
     def draw(self, image: NDArray[np.uint8], truth: Label | None = None) -> NDArray[np.uint8]:
         right = truth is None or truth.label == self.label
         text = self.text() if right or truth is None else f"{self.text()}, is {truth.label}"
@@ -147,6 +156,7 @@ class Points:
     xy: NDArray[np.float32]
     names: tuple[str, ...]
     kind = "points"
+    marks = ("dot", "ring")
 
     def __getitem__(self, name: str) -> tuple[float, float]:
         if name not in self.names:
@@ -181,6 +191,9 @@ class Points:
     def text(self) -> str:
         return ""
 
+    def differences(self, truth: Points) -> str:
+        return ""
+
     def draw(self, image: NDArray[np.uint8], truth: Points | None = None) -> NDArray[np.uint8]:
         picture = image.copy()
         if truth is not None:
@@ -207,6 +220,7 @@ class Boxes:
     names: tuple[str, ...]
     scores: NDArray[np.float32] | None = None
     kind = "boxes"
+    marks = ("rectangle", "corners")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -262,10 +276,22 @@ class Boxes:
             self, xyxy=self.xyxy[kept], classes=tuple(self.classes[i] for i in kept), scores=self.scores[kept]
         )
 
+    def matching(self, truth: Boxes) -> Matching:
+        """Return what became of these boxes, the best first, and of the true ones."""
+        return match(self.xyxy, self.classes, truth.xyxy, truth.classes)
+
     def text(self) -> str:
         counts = Counter(self.classes)
         shown = ", ".join(f"{counts[name]:,} {name}" for name in sorted(counts, key=self.names.index))
         return shown or "nothing"
+
+    def differences(self, truth: Boxes) -> str:
+        """Return the boxes that are wrong, and how well those at their place overlap the true ones."""
+        matching = self.matching(truth)
+        wrong = [f"{count:,} {word}" for word, count in matching.mistakes.items()]
+        placed = matching.overlap[matching.partner >= 0]
+        overlap = [f"overlap {placed.mean():.2f}"] if len(placed) else []
+        return ", ".join([*(wrong or ["all right"]), *overlap])
 
     def draw(self, image: NDArray[np.uint8], truth: Boxes | None = None) -> NDArray[np.uint8]:
         """Draw the answer as rectangles and the truth as thick corners; what was missed gets its name below it."""
@@ -288,8 +314,7 @@ class Boxes:
     def _missed(self, truth: Boxes) -> list[int]:
         """Return which true boxes have no answer of their class at their place."""
         matching = overlaps(truth.xyxy[:MOST_DRAWN], self.xyxy[:MOST_DRAWN]) >= MATCH
-        here, there = (np.array(one.classes[:MOST_DRAWN], dtype=object) for one in (self, truth))
-        found = matching & (there[:, None] == here[None]).astype(bool)
+        found = matching & same_class(truth.classes[:MOST_DRAWN], self.classes[:MOST_DRAWN])
         return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,22 @@ from numpy.typing import NDArray
 
 from viewfinder.config import Recipe
 
-__all__ = ["History", "Verdict", "judge"]
+__all__ = ["Curves", "History", "Verdict", "judge"]
 
 Floats = NDArray[np.float64]
 
 FEWEST = 4
 RISE = 1.1
 STALL = 0.98
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A loss: (V,) on training and on validation samples at each validation, (T,) of single batches between them."""
+
+    train: Floats
+    val: Floats
+    steps: Floats
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class History:
         step_epochs: (T,) when the training spoke between validations.
         step_loss: (T,) loss of single batches.
         step_rate: (T,) learning rate.
+        parts: by name, what the loss is made of; empty where it has one part only.
     """
 
     epochs: Floats
@@ -43,6 +53,7 @@ class History:
     step_epochs: Floats
     step_loss: Floats
     step_rate: Floats
+    parts: dict[str, Curves] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Sequence[Mapping[str, Any]]) -> History:
@@ -60,11 +71,29 @@ class History:
             step_epochs=_column(event["epoch"] for event in steps),
             step_loss=_column(event["loss"]["total"] for event in steps),
             step_rate=_column(event["lr"] for event in steps),
+            parts={name: _part(name, seen, validated, steps) for name in _part_names(seen)},
         )
 
 
 def _column(values: Any) -> Floats:
     return np.array(list(values), dtype=np.float64)
+
+
+def _part_names(seen: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in seen[-1]["train_loss"] if name != "total"] if seen else []
+
+
+def _part(
+    name: str,
+    seen: Sequence[Mapping[str, Any]],
+    validated: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
+) -> Curves:
+    return Curves(
+        _column(event["train_loss"].get(name) for event in seen),
+        _column(event["loss"].get(name) for event in validated),
+        _column(event["loss"].get(name) for event in steps),
+    )
 
 
 def _best_epoch(validated: Sequence[Mapping[str, Any]]) -> float | None:

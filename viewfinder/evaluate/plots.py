@@ -22,14 +22,14 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from viewfinder.evaluate.errors import Worst
-from viewfinder.evaluate.history import History, Verdict
+from viewfinder.evaluate.history import Curves, History, Verdict
 from viewfinder.tasks.base import Metric
 from viewfinder.tasks.sections import Bars, Lines, Matrix
 
 __all__ = ["DARK", "DRAW", "LIGHT", "Look", "Picture", "loss", "metric", "picture", "worst_sheet"]
 
 DPI = 200
-CURVES = (4.6, 4.0)
+CURVES, WIDE = (4.6, 4.0), (9.6, 4.0)
 """Width and height of the training's curves in inches; a page shows 100 pixels an inch."""
 SHEET_ROW = 1.27
 """Height of a row of the sheet of worst images, in widths of a tile."""
@@ -155,32 +155,32 @@ DRAW: dict[type, Callable[[Any, Look], Figure]] = {Bars: bars, Matrix: matrix, L
 
 
 def loss(history: History, verdict: Verdict, look: Look) -> Figure:
-    """Draw training and validation loss, hatched between where they drift apart; below, the learning rate."""
-    figure, axes = _figure(look, *CURVES)
-    if len(history.step_rate) > 1:
-        figure.delaxes(axes)
-        grid = figure.add_gridspec(2, 1, height_ratios=(3.4, 1))
-        axes, below = _axes(figure, look, grid[0]), _axes(figure, look, grid[1])
+    """Draw training and validation loss, hatched between where they drift apart; below, the learning rate.
+
+    What the loss is made of has panels of its own beside the total, each with its own scale.
+    """
+    figure = _blank(look, *(WIDE if history.parts else CURVES))
+    figure.set_layout_engine("constrained", wspace=0.04)
+    grid = figure.add_gridspec(2, 1 + len(history.parts), height_ratios=(3.4, 1))
+    rated = len(history.step_rate) > 1
+    axes = _axes(figure, look, grid[0, 0] if rated else grid[:, 0])
+    _losses(axes, history, Curves(history.train, history.val, history.step_loss), look)
+    if rated:
+        below = _axes(figure, look, grid[1, 0])
         below.sharex(axes)
         axes.tick_params(labelbottom=False)
+        axes.set_xlabel("")
         _rate(below, history, look)
-    else:
-        axes.set_xlabel("epoch")
-    axes.plot(history.step_epochs, history.step_loss, ".", color=look.blue, markersize=2.5, alpha=0.3)
-    axes.plot(
-        history.epochs, history.train, color=look.blue, linestyle=(0, (5, 2)), **_marked(history, "s"), label="training"
-    )
-    if len(history.val):
-        axes.plot(history.epochs, history.val, color=look.orange, **_marked(history), label="validation")
     if verdict.overfits:
         after = history.epochs >= history.epochs[int(history.val.argmin())]
         gap = (history.epochs[after], history.train[after], history.val[after])
         axes.fill_between(*gap, facecolor="none", edgecolor=look.orange, hatch="////", linewidth=0, alpha=0.45)
-    _mark_best(axes, history, look)
-    curves = np.concatenate([history.train, history.val])
-    _loss_scale(axes, curves if len(history.train) > 1 else np.concatenate([curves, history.step_loss]))
-    axes.set(xlim=(0, None), ylabel="loss")
+    axes.set_ylabel("total loss" if history.parts else "loss")
     _legend(axes, look)
+    for column, (name, curves) in enumerate(history.parts.items(), 1):
+        axes = _axes(figure, look, grid[:, column])
+        _losses(axes, history, curves, look)
+        axes.set_ylabel(f"{name} loss")
     return figure
 
 
@@ -207,7 +207,8 @@ def worst_sheet(worst: Sequence[Worst], measured: Metric) -> bytes:
     figure = Figure((2.1 * width, 2.1 * height), dpi=110, facecolor=LIGHT.paper)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.axis("off")
-    legend = "" if worst[0].prediction.text() else ". Ring: truth, dot: prediction"
+    said, true = worst[0].prediction.marks
+    legend = f". {true.capitalize()}: truth, {said}: prediction" if said else ""
     head = f"Worst first, by {measured.name}{legend}"
     axes.text(width / 2, 0.12, head, ha="center", va="center", fontsize=9, color=LIGHT.quiet)
     for index, one in enumerate(worst):
@@ -221,15 +222,19 @@ def _place(axes: Axes, one: Worst, measured: Metric, x: float, y: float) -> None
     tall, wide = (0.94 * side / max(one.tile.shape) for side in one.tile.shape[:2])
     left, low = x + (1 - wide) / 2, y + 0.97
     axes.imshow(one.tile, extent=(left, left + wide, low, low - tall))
-    said = one.prediction.text()
-    words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said)
-    words += [f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
+    said, differs = one.prediction.text(), one.prediction.differences(one.target)
+    words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said and not differs)
+    words += [_short(differs, 40) or f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
     style: dict[str, Any] = {"fontsize": 7.5, "color": LIGHT.ink, "linespacing": 1.4, "parse_math": False}
     axes.text(x + 0.5, low + 0.03, "\n".join(words), ha="center", va="top", **style)
 
 
+def _blank(look: Look, width: float, height: float) -> Figure:
+    return Figure((width, height), dpi=DPI, facecolor=look.paper, layout="constrained")
+
+
 def _figure(look: Look, width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure((width, height), dpi=DPI, facecolor=look.paper, layout="constrained")
+    figure = _blank(look, width, height)
     return figure, _axes(figure, look, figure.add_gridspec(1, 1)[0])
 
 
@@ -264,6 +269,19 @@ def _legend(axes: Axes, look: Look) -> None:
     _named(legend.get_texts(), look)
 
 
+def _losses(axes: Axes, history: History, curves: Curves, look: Look) -> None:
+    axes.plot(history.step_epochs, curves.steps, ".", color=look.blue, markersize=2.5, alpha=0.3)
+    trained: dict[str, Any] = {"linestyle": (0, (5, 2)), "label": "training", **_marked(history, "s")}
+    axes.plot(history.epochs, curves.train, color=look.blue, **trained)
+    if len(curves.val):
+        axes.plot(history.epochs, curves.val, color=look.orange, label="validation", **_marked(history))
+    _mark_best(axes, history, look)
+    both = np.concatenate([curves.train, curves.val])
+    _loss_scale(axes, both if len(curves.train) > 1 else np.concatenate([both, curves.steps]))
+    axes.set(xlim=(0, None), xlabel="epoch")
+    axes.grid(True, color=look.grid, linewidth=0.8)
+
+
 def _rate(axes: Axes, history: History, look: Look) -> None:
     axes.plot(history.step_epochs, history.step_rate, color=look.green)
     axes.set(xlabel="epoch", ylabel="learning\nrate")
@@ -273,6 +291,7 @@ def _rate(axes: Axes, history: History, look: Look) -> None:
 
 def _loss_scale(axes: Axes, values: NDArray[np.float64]) -> None:
     """Use a logarithmic scale where losses fall to less than a tenth."""
+    values = values[np.isfinite(values)]
     if not len(values) or values.min() <= 0 or values.max() < 10 * values.min():
         return
     axes.set_yscale("log")

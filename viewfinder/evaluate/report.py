@@ -28,6 +28,7 @@ from viewfinder.evaluate.errors import Worst, worst
 from viewfinder.evaluate.evaluation import Evaluation
 from viewfinder.evaluate.history import History, Verdict, judge
 from viewfinder.evaluate.plots import Picture, picture
+from viewfinder.tasks.base import Metric
 from viewfinder.tasks.sections import Table
 
 __all__ = ["save"]
@@ -109,7 +110,7 @@ def _curves(evaluation: Evaluation, history: History, verdict: Verdict) -> list[
             "Training loss is the mean since the validation before, with augmentation and dropout on: it may lie above."
         )
         pictures.append(picture("Loss", about, partial(plots.loss, history, verdict)))
-    for metric in evaluation.task.metrics[:1]:
+    for metric in evaluation.task.metrics[: 2 if history.parts else 1]:
         if len(history.metrics.get(metric.name, ())) > 1:
             about = f"{metric.about} {'Higher' if metric.higher_is_better else 'Lower'} is better."
             pictures.append(picture(f"Validation {metric.name}", about, partial(plots.metric, history, metric)))
@@ -151,7 +152,8 @@ def _page(
         curves=curves,
         verdict=verdict,
         sections=sections,
-        pictures=[(one, _jpeg(one), error.text(one.error)) for one in shown],
+        pictures=[(one, _jpeg(one), _words(one, error)) for one in shown],
+        marks=[mark or usual for mark, usual in zip(evaluation.task.answer.marks, ("dot", "ring"), strict=True)],
         error=error,
         values=dict(_flat(as_json(evaluation.recipe))),
         version=viewfinder.__version__,
@@ -254,6 +256,10 @@ def _cell(cell: str | float, decimals: int) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     return f"{cell:,.{decimals}f}" if math.isfinite(cell) else "unknown"
+
+
+def _words(one: Worst, error: Metric) -> str:
+    return one.prediction.differences(one.target) or f"{error.name} {error.text(one.error)}"
 
 
 def _jpeg(one: Worst) -> bytes:

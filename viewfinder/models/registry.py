@@ -18,6 +18,7 @@ __all__ = ["NETWORKS", "build_network", "options_of"]
 NETWORKS = {
     "convnet": "viewfinder.models.convnet:ConvNet",
     "heatmaps": "viewfinder.models.heatmaps:Heatmaps",
+    "detector": "viewfinder.models.detector:Detector",
     "seed-digits": "viewfinder.models.seeds:SeedDigits",
     "seed-keypoints": "viewfinder.models.seeds:SeedKeypoints",
     "seed-keypoints-mlp": "viewfinder.models.seeds:SeedKeypointsMlp",

@@ -17,6 +17,7 @@ __all__ = ["TASKS", "create", "learns_from", "usual_names"]
 TASKS = {
     "classify": "viewfinder.tasks.classify:Classify",
     "keypoints": "viewfinder.tasks.keypoints:Keypoints",
+    "detect": "viewfinder.tasks.detect:Detect",
 }
 
 
