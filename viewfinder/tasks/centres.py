@@ -1,0 +1,153 @@
+"""Centres: how boxes become the maps that a detector learns, and how its maps become boxes again.
+
+A map has a cell for each 8×8 pixels of the input. Its channels: a score a class (is the centre of such a box here?),
+how well the box of this cell fits, and the distances from the cell's middle to the four sides, as logarithms of
+cells. Heat maps and their loss after Zhou et al. 2019 (https://arxiv.org/abs/1904.07850); GIoU after Rezatofighi
+et al. 2019 (https://arxiv.org/abs/1902.09630); the fit after Wu et al. 2019 (https://arxiv.org/abs/1912.05992).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from viewfinder.models.detector import STRIDE
+
+__all__ = ["MOST", "Decoded", "centre_loss", "suppressed"]
+
+SPREAD = 0.12
+"""Deviation of the heat around a centre, as a share of the box's side."""
+NARROWEST = 0.5
+"""The least deviation, in cells."""
+NEAR = 0.3
+"""Cells with more heat than this learn the sides of the box."""
+MOST = 200
+"""Boxes that are answered at most."""
+FAINTEST = 0.01
+"""Boxes with a lower score are not answered."""
+SAME = 0.55
+"""Boxes of one class that overlap more than this are one thing; the better one is kept."""
+CHAIN = 16
+"""Steps of suppression: exact unless so many boxes in a row overlap, each only its neighbours."""
+
+
+def centre_loss(outputs: Tensor, boxes: Tensor, classes: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (classification, localisation), both a box.
+
+    Args:
+        outputs: (B, C + 5, h, w) float32.
+        boxes: (M, 4) x0 y0 x1 y1 in pixels of the input.
+        classes, samples: (M,) int64, of which class and in which image each box is.
+    """
+    batch, channels, height, width = outputs.shape
+    classed, fit, sides = torch.split(outputs, [channels - 5, 1, 4], 1)
+    count = max(1, len(boxes))
+    heat = _heat(boxes, height, width)
+    true = torch.zeros(batch * (channels - 5), height * width, device=outputs.device)
+    true = _hottest(true, samples * (channels - 5) + classes, heat)
+    classification = _focal(classed.reshape(true.shape), true).sum() / count
+    of, cell = _learning(heat, samples, batch)
+    weight = heat[of, cell] / heat.new_zeros(count).index_add_(0, of, heat[of, cell])[of]
+    found = _boxes(sides.flatten(2)[samples[of], :, cell], cell, width)
+    iou, giou = _overlap(found, boxes[of])
+    agreed = F.binary_cross_entropy_with_logits(fit.flatten(1)[samples[of], cell], iou.detach(), reduction="none")
+    return classification, (weight * (2 * (1 - giou) + 0.5 * agreed)).sum() / count
+
+
+def _heat(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return (M, h · w): 1 in the cell of each box's centre, falling off around it."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / (2 * STRIDE)
+    deviations = ((boxes[:, 2:] - boxes[:, :2]) * (SPREAD / STRIDE)).clamp(min=NARROWEST)
+    limits = torch.tensor([width - 1, height - 1], device=boxes.device)
+    middles = torch.minimum(centres.floor().clamp(min=0), limits)
+    across, down = (
+        torch.exp(
+            -0.5
+            * ((torch.arange(count, device=boxes.device) - middles[:, axis, None]) / deviations[:, axis, None]).square()
+        )
+        for axis, count in enumerate((width, height))
+    )
+    return (down[:, :, None] * across[:, None, :]).flatten(1)
+
+
+def _hottest(maps: Tensor, index: Tensor, heat: Tensor) -> Tensor:
+    """Return maps (R, h · w) with each heat (M, h · w) laid onto the map that its index (M,) names."""
+    return maps.scatter_reduce(0, index[:, None].expand_as(heat), heat, "amax")
+
+
+def _focal(scores: Tensor, true: Tensor) -> Tensor:
+    """Return the loss of each cell: near a centre, where the heat is below 1, a high score costs less."""
+    p = scores.sigmoid()
+    right = -F.logsigmoid(scores) * (1 - p).square()
+    wrong = -F.logsigmoid(-scores) * p.square() * (1 - true).pow(4)
+    return torch.where(true == 1, right, wrong)
+
+
+def _learning(heat: Tensor, samples: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Return (box, cell) pairs: a cell learns the box that is hottest there."""
+    most = _hottest(heat.new_zeros(batch, heat.shape[1]), samples, heat)
+    of, cell = torch.nonzero((heat > NEAR) & (heat >= most[samples]), as_tuple=True)
+    return of, cell
+
+
+def _boxes(sides: Tensor, cell: Tensor, width: int) -> Tensor:
+    """Return (P, 4) boxes in pixels from the distances (P, 4) at cells (P,)."""
+    x, y = (cell % width + 0.5) * STRIDE, (cell // width + 0.5) * STRIDE
+    reach = sides.clamp(max=8).exp() * STRIDE
+    return torch.stack([x - reach[:, 0], y - reach[:, 1], x + reach[:, 2], y + reach[:, 3]], 1)
+
+
+def _overlap(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (P,) IoU and GIoU of pairs of boxes."""
+    shared = (torch.minimum(one[:, 2:], other[:, 2:]) - torch.maximum(one[:, :2], other[:, :2])).clamp(min=0).prod(1)
+    around = (torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])).prod(1)
+    union = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1) - shared
+    iou = shared / union.clamp(min=1e-6)
+    return iou, iou - (around - union) / around.clamp(min=1e-6)
+
+
+class Decoded(nn.Module):
+    """(B, C + 5, h, w) maps → boxes (B, K, 4) in pixels of the input, scores (B, K), classes (B, K).
+
+    The K best cells that are hotter than their neighbours, without those that a better one covers; what is left out
+    has a score of 0.
+    """
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        channels, height, width = maps.shape[1:]
+        classed, fit, sides = torch.split(maps.float(), [channels - 5, 1, 4], 1)
+        heat = classed.sigmoid()
+        peaks = torch.where(F.max_pool2d(heat, 3, 1, 1) == heat, heat, torch.zeros_like(heat))
+        score, best = (peaks * fit.sigmoid()).sqrt().flatten(2).max(1)
+        scores, cell = score.topk(min(MOST, height * width), 1)
+        classes = best.gather(1, cell)
+        reach = sides.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).clamp(max=8).exp() * STRIDE
+        x, y = (cell % width + 0.5) * STRIDE, (cell // width + 0.5) * STRIDE
+        boxes = torch.stack([x - reach[:, 0], y - reach[:, 1], x + reach[:, 2], y + reach[:, 3]], 2)
+        limits = torch.tensor([width, height, width, height], device=maps.device) * STRIDE
+        boxes = torch.minimum(boxes.clamp(min=0), limits)
+        return boxes, suppressed(boxes, scores, classes), classes
+
+
+def suppressed(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
+    """Return scores (B, K) with 0 for boxes that a better one of their class covers, and for the faintest.
+
+    Greedy suppression as a fixed number of matrix steps, after Zheng et al. 2020 (https://arxiv.org/abs/2005.03572).
+
+    Args:
+        boxes: (B, K, 4), the best first.
+        scores: (B, K).
+        classes: (B, K) int64.
+    """
+    corner = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
+    shared = (torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:]) - corner).clamp(min=0).prod(3)
+    area = (boxes[:, :, 2:] - boxes[:, :, :2]).prod(2)
+    union = area[:, :, None] + area[:, None, :] - shared
+    order = torch.arange(boxes.shape[1], device=boxes.device)
+    covers = (shared > SAME * union) & (classes[:, :, None] == classes[:, None, :]) & (order[:, None] < order)
+    over = covers.float()
+    kept = torch.ones_like(scores)
+    for _ in range(CHAIN):
+        kept = 1 - (over * kept[:, :, None]).amax(1)
+    return torch.where(scores < FAINTEST, torch.zeros_like(scores), scores * kept)
