@@ -172,9 +172,9 @@ def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device:
     torch.manual_seed(recipe.train.seed)
     network = task.build().to(device)
     size, channels = recipe.data.size, recipe.data.channels
-    pixels, to_input = fit_all(dataset.images, size, channels)
+    pixels, to_pixels = fit_all(dataset.images, round(size * recipe.data.detail), channels)
     still = np.zeros(len(dataset), dtype=bool)
-    targets = dataset.labelled().moved(to_input, still, dataset.names)
+    targets = dataset.labelled().moved(to_pixels, still, dataset.names)
     loader = Loader(
         pixels,
         targets,
@@ -183,6 +183,8 @@ def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device:
         batch=recipe.train.batch,
         augment=recipe.augment,
         seed=recipe.train.seed,
+        size=size,
+        to_pixels=to_pixels,
         device=str(device),
     )
     validation = Validation.of(parts["val"], size, channels, device) if "val" in parts else None
