@@ -115,8 +115,8 @@ class Optim(_Part):
     """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta."""
     epsilon: float = Field(1e-8, gt=0)
     """Added to the root of squared gradients, for rmsprop, adam and adamw."""
-    schedule: Literal["constant", "onecycle", "cosine", "plateau"] = "onecycle"
-    """How the learning rate moves over the run: constant, onecycle, cosine or plateau."""
+    schedule: Literal["constant", "onecycle", "cosine", "plateau", "decay"] = "onecycle"
+    """How the learning rate moves over the run: constant, onecycle, cosine, plateau or decay."""
     warmup: float = Field(0.15, ge=0, lt=1)
     """onecycle and cosine: share of the steps in which the rate rises from near zero."""
     factor: float = Field(0.5, gt=0, lt=1)
@@ -125,6 +125,8 @@ class Optim(_Part):
     """plateau: validations without a better one before the rate falls."""
     min_lr: float = Field(1e-5, ge=0)
     """plateau: the rate does not fall below this."""
+    decay: float = Field(0, ge=0)
+    """decay: the rate is lr / (1 + decay × epochs done), lower with every step."""
     clip: float = Field(0, ge=0)
     """Longest gradient vector; 0: not clipped."""
 
