@@ -51,6 +51,8 @@ class Data(_Part):
     """Side of the square that every image is fitted to, in pixels."""
     channels: Literal[1, 3] = 1
     """1: gray, 3: RGB."""
+    detail: float = Field(1, ge=1, le=4)
+    """Training images are kept this many times larger than `size`, so that zooming in and cropping show real detail."""
     val: float = Field(0.1, ge=0, lt=1)
     """Share of the samples that are kept for validation."""
     similar: bool = False
@@ -74,6 +76,12 @@ class Augment(_Part):
     """Degrees."""
     mirror: float = Field(0, ge=0, le=1)
     """Probability of left ↔ right; names that say left and right swap."""
+    flip: float = Field(0, ge=0, le=1)
+    """Probability of up ↔ down. That mirrors too: names that say left and right swap, unless both happen."""
+    crop: int = Field(0, ge=0)
+    """Side, in pixels of the original image, of a random square that is cut out and fills the input; 0: all of it."""
+    light: float = Field(1, ge=0, le=1)
+    """Probability with which brightness and contrast together, gamma, and channel_shift are each applied."""
     brightness: float = Field(0, ge=0, le=1)
     """Share of the full range that is added or taken away."""
     contrast: float = Field(0, ge=0, lt=1)
@@ -107,8 +115,8 @@ class Optim(_Part):
     """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta."""
     epsilon: float = Field(1e-8, gt=0)
     """Added to the root of squared gradients, for rmsprop, adam and adamw."""
-    schedule: Literal["constant", "onecycle", "cosine", "plateau"] = "onecycle"
-    """How the learning rate moves over the run: constant, onecycle, cosine or plateau."""
+    schedule: Literal["constant", "onecycle", "cosine", "plateau", "decay"] = "onecycle"
+    """How the learning rate moves over the run: constant, onecycle, cosine, plateau or decay."""
     warmup: float = Field(0.15, ge=0, lt=1)
     """onecycle and cosine: share of the steps in which the rate rises from near zero."""
     factor: float = Field(0.5, gt=0, lt=1)
@@ -117,6 +125,8 @@ class Optim(_Part):
     """plateau: validations without a better one before the rate falls."""
     min_lr: float = Field(1e-5, ge=0)
     """plateau: the rate does not fall below this."""
+    decay: float = Field(0, ge=0)
+    """decay: the rate is lr / (1 + decay × epochs done), lower with every step."""
     clip: float = Field(0, ge=0)
     """Longest gradient vector; 0: not clipped."""
 

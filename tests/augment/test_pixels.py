@@ -134,3 +134,25 @@ def test_erasing_fills_one_rectangle_of_the_asked_size_with_the_mean(light: Ligh
     first = np.flatnonzero(touched)[0]
     filled = changed[first][(changed[first] != noise[first]).all(axis=2)]
     assert np.abs(filled.astype(float) - noise[first].mean(axis=(0, 1))).max() <= 1
+
+
+@BACKENDS
+def test_light_is_applied_to_its_share_of_the_samples_brightness_and_contrast_together(light: Light) -> None:
+    images = pictures(600, size=8, channels=3)
+    by_itself = {
+        name: (light(images, Augment(**{name: 0.5, "light": 0.2}), rng()) != images).any(axis=(1, 2, 3))
+        for name in ("brightness", "contrast", "gamma", "channel_shift")
+    }
+    assert all(abs(changed.mean() - 0.2) < 0.05 for changed in by_itself.values())
+    assert np.mean(by_itself["brightness"] == by_itself["contrast"]) > 0.98
+    assert np.mean(by_itself["brightness"] == by_itself["gamma"]) < 0.8
+    assert np.mean(by_itself["gamma"] == by_itself["channel_shift"]) < 0.8
+
+
+@BACKENDS
+def test_where_light_is_applied_it_is_that_of_a_recipe_that_always_applies_it(light: Light) -> None:
+    images = pictures(100)
+    spec = Augment(brightness=0.3, noise=0.05, erase=0.5)
+    always, sometimes = light(images, spec, rng()), light(images, spec.model_copy(update={"light": 0.5}), rng())
+    same = (always == sometimes).all(axis=(1, 2, 3))
+    assert 30 < same.sum() < 70

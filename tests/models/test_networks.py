@@ -22,6 +22,7 @@ SEEDS = {
     "seed-keypoints": 1_124_670,
     "seed-keypoints-mlp": 11_249_030,
     "seed-keypoints-cnn": 19_055_134,
+    "seed-facetracker": 16_826_181,
 }
 
 

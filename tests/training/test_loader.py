@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from viewfinder import tasks
+from viewfinder.augment.geometry import identity
 from viewfinder.config import Augment, Recipe
+from viewfinder.data.images import fit
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError
 from viewfinder.training.loader import Batch, Loader
@@ -113,6 +115,35 @@ def test_both_backends_show_the_same_samples_with_the_same_targets() -> None:
     assert torch.equal(here.rows, there.rows)
     assert all(torch.equal(here.targets[name], there.targets[name]) for name in here.targets)
     assert difference.mean() < 1
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_images_kept_larger_come_at_the_networks_size_as_validation_sees_them(backend: str) -> None:
+    loader = face_loader(Augment(), size=8, backend=backend)
+    batch = loader.batch_at(0)
+    rows = batch.rows.numpy()
+    fitted = np.stack([fit(image, 8, 3).pixels for image in loader.pixels[rows]])
+    assert batch.images.shape == (5, 8, 8, 3)
+    assert (batch.images - torch.from_numpy(fitted).int()).abs().max() <= 1
+    assert np.allclose(batch.targets["points"], loader.targets.select(rows).array() / 2)
+
+
+def test_the_size_that_images_have_changes_nothing() -> None:
+    plain, told = face_loader(EVERYTHING), face_loader(EVERYTHING, size=16, to_pixels=identity(20))
+    assert all(same(plain.batch_at(step), told.batch_at(step)) for step in range(4))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_crops_are_cut_in_pixels_of_the_original_and_move_nothing_else(backend: str) -> None:
+    halved = identity(20) / 2
+    loader = face_loader(Augment(crop=16), size=8, to_pixels=halved, backend=backend)  # 8 of the 16 pixels here
+    batch, again = loader.batch_at(3), loader.batch_at(3)
+    moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array()
+    assert same(batch, again)
+    assert np.allclose(moved, moved[:, :1], atol=1e-5)
+    assert len(np.unique(moved[:, 0, 0].round(3))) == 5
+    assert moved.min() >= -8
+    assert moved.max() <= 0
 
 
 def test_fewer_rows_than_a_batch_say_what_to_do() -> None:

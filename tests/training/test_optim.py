@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,7 @@ from viewfinder.training.optim import Averages, build_optimiser, learning_rate, 
 
 def test_onecycle_rises_to_the_rate_and_falls_to_nothing() -> None:
     spec = Optim(lr=0.01, schedule="onecycle", warmup=0.25)
-    rates = [learning_rate(spec, step, 100) for step in range(100)]
+    rates = [learning_rate(spec, step, 100, 10) for step in range(100)]
     assert max(rates) == pytest.approx(0.01, rel=0.01)
     assert 20 <= rates.index(max(rates)) <= 30
     assert rates[0] < 0.0005
@@ -20,7 +22,16 @@ def test_onecycle_rises_to_the_rate_and_falls_to_nothing() -> None:
 def test_constant_and_plateau_keep_the_rate() -> None:
     for schedule in ("constant", "plateau"):
         spec = Optim.model_validate({"lr": 0.1, "schedule": schedule})
-        assert {learning_rate(spec, step, 10) for step in range(10)} == {0.1}
+        assert {learning_rate(spec, step, 10, 5) for step in range(10)} == {0.1}
+
+
+def test_decay_lowers_the_rate_by_the_epochs_done_a_little_each_step() -> None:
+    spec = Optim(lr=0.1, schedule="decay", decay=1 / 0.75 - 1)
+    rates = [learning_rate(spec, step, 10**6, 8) for step in range(25)]
+    assert rates[0] == 0.1
+    assert rates[8] == pytest.approx(0.075)
+    assert rates[24] == pytest.approx(0.05)
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates))
 
 
 def test_a_plateau_halves_the_rate_down_to_the_lowest() -> None:

@@ -4,6 +4,12 @@
     images = warp_numpy(images, moves.matrices, recipe.augment.border)
     targets = targets.moved(moves.matrices, moves.mirrored, names)
 
+Where training images are kept larger than the input, or squares are cut out of them, a frame comes first:
+
+    frames = draw_frames(recipe.augment, to_pixels, images.shape[1], size, rng)
+    matrices = compose(frames, moves.matrices)
+    images = warp_numpy(images, matrices, recipe.augment.border, size)
+
 A matrix maps old pixels to new pixels in continuous coordinates: pixel (row i, column j) covers
 [j, j+1) × [i, i+1), an image is [0, W] × [0, H], and mirroring is x → W − x.
 """
@@ -22,7 +28,7 @@ from torch.nn import functional as F
 
 from viewfinder.config import Augment
 
-__all__ = ["Border", "Moves", "compose", "draw", "identity", "warp_numpy", "warp_torch"]
+__all__ = ["Border", "Moves", "compose", "draw", "draw_frames", "identity", "warp_numpy", "warp_torch"]
 
 Border = Literal["constant", "replicate", "reflect"]
 Matrices = NDArray[np.float64]
@@ -37,7 +43,8 @@ class Moves:
 
     Args:
         matrices: (N, 2, 3) float64, old pixels → new pixels.
-        mirrored: (N,) true where left and right change places.
+        mirrored: (N,) true where the picture is a mirror image, so that left and right change their names. Up ↔ down
+            is one too: it is left ↔ right, then turned by 180°. Both together are the turn alone.
     """
 
     matrices: Matrices
@@ -46,7 +53,7 @@ class Moves:
 
 def moving(spec: Augment) -> bool:
     """Whether the recipe moves anything at all."""
-    return any((spec.rotate, spec.zoom, spec.shift, spec.shear, spec.mirror))
+    return any((spec.rotate, spec.zoom, spec.shift, spec.shear, spec.mirror, spec.flip))
 
 
 def draw(spec: Augment, count: int, size: int, rng: np.random.Generator) -> Moves:
@@ -57,20 +64,45 @@ def draw(spec: Augment, count: int, size: int, rng: np.random.Generator) -> Move
     """
     uniform = rng.uniform(-1, 1, (count, 5))
     mirrored = rng.random(count) < spec.mirror
+    flipped = rng.spawn(1)[0].random(count) < spec.flip  # by itself: the numbers that follow stay what they were
     angle = np.deg2rad(spec.rotate) * uniform[:, 0]
     scale = (1 + spec.zoom) ** uniform[:, 1]
     shift = spec.shift * size * uniform[:, 2:4]
     shear = np.tan(np.deg2rad(spec.shear) * uniform[:, 4])
-    linear = _linear(angle, scale, shear, np.where(mirrored, -1.0, 1.0))
+    linear = _linear(angle, scale, shear, np.where(mirrored, -1.0, 1.0), np.where(flipped, -1.0, 1.0))
     centre = np.full(2, size / 2)
-    return Moves(np.concatenate([linear, (centre + shift - linear @ centre)[..., None]], axis=2), mirrored)
+    matrices = np.concatenate([linear, (centre + shift - linear @ centre)[..., None]], axis=2)
+    return Moves(matrices, mirrored ^ flipped)
 
 
-def _linear(angle: Matrices, scale: Matrices, shear: Matrices, side: Matrices) -> Matrices:
+def _linear(angle: Matrices, scale: Matrices, shear: Matrices, across: Matrices, down: Matrices) -> Matrices:
     """Mirror first, then shear along x, then zoom and turn: (N, 2, 2)."""
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    columns = [cos * side, shear * cos - sin, sin * side, shear * sin + cos]
+    columns = [cos * across, (shear * cos - sin) * down, sin * across, (shear * sin + cos) * down]
     return np.stack(columns, axis=1).reshape(-1, 2, 2)
+
+
+def draw_frames(spec: Augment, to_pixels: Matrices, side: int, size: int, rng: np.random.Generator) -> Matrices:
+    """Return maps (N, 2, 3) from images of `side` × `side` pixels to inputs of `size` × `size`: what of each is shown.
+
+    It is all of the image, or a random square of `spec.crop` pixels of the original. Where the original is smaller in
+    one direction, its middle is shown with what is beside it, which is nothing; smaller in both, all of it is shown.
+
+    Args:
+        spec: whose `crop`.
+        to_pixels: (N, 2, 3) from original pixels to these, as `fit_all` returns them.
+        side: of the images, into which the originals were fitted.
+        size: of the input.
+        rng: says where the squares are.
+    """
+    corners = to_pixels[:, :, 2]
+    cut = np.full((len(to_pixels), 1), float(side))
+    if spec.crop:
+        cut = np.minimum(cut, spec.crop * to_pixels[:, [0, 1], [0, 1]].max(axis=1, keepdims=True))
+    free = side - 2 * corners - cut
+    places = corners + np.where(free > 0, rng.random(corners.shape), 0.5) * free
+    scale = size / cut[..., None]
+    return np.concatenate([scale * np.eye(2), -scale * places[..., None]], axis=2)
 
 
 def identity(count: int) -> Matrices:
@@ -85,31 +117,65 @@ def compose(first: NDArray[Any], then: NDArray[Any]) -> Matrices:
     return np.asarray(linear, dtype=np.float64)
 
 
-def warp_numpy(images: NDArray[np.uint8], matrices: Matrices, border: Border = "constant") -> NDArray[np.uint8]:
+def warp_numpy(
+    images: NDArray[np.uint8], matrices: Matrices, border: Border = "constant", size: int | None = None
+) -> NDArray[np.uint8]:
     """Return images (N, H, W, C) uint8 moved by `matrices` (N, 2, 3), interpolated linearly.
+
+    With `size`, the results are squares of that side, and what shrinks is averaged as `fit` does: interpolated at a
+    grid as many times finer as it shrinks, whose cells are then averaged. Without, they have the images' size.
 
     OpenCV counts pixel centres, which lie half a pixel inside: its shift is t + (A − 1)·½.
     """
-    count, height, width, _ = images.shape
-    centred = np.array(matrices, dtype=np.float64)
-    centred[:, :, 2] += 0.5 * (matrices[:, :, :2].sum(axis=2) - 1)
-    moved = np.empty((count, *images.shape[1:]), dtype=np.uint8)
-    mode, warp, linear, size = _CV2_BORDER[border], cv2.warpAffine, cv2.INTER_LINEAR, (width, height)
-    for image, matrix, result in zip(np.ascontiguousarray(images), centred, moved, strict=True):
-        warp(image, matrix, size, result, linear, mode)
+    count, height, width, channels = images.shape
+    times = np.ones(count, dtype=np.int64) if size is None else _finer(matrices)
+    shape = (height, width) if size is None else (size, size)
+    centred = np.array(matrices, dtype=np.float64) * times[:, None, None]
+    centred[:, :, 2] += 0.5 * (centred[:, :, :2].sum(axis=2) - 1)
+    moved = np.empty((count, *shape, channels), dtype=np.uint8)
+    mode, warp, linear, to = _CV2_BORDER[border], cv2.warpAffine, cv2.INTER_LINEAR, shape[::-1]
+    for image, matrix, k, result in zip(np.ascontiguousarray(images), centred, times.tolist(), moved, strict=True):
+        if k == 1:
+            warp(image, matrix, to, result, linear, mode)
+        else:
+            fine = warp(image, matrix, (k * to[0], k * to[1]), None, linear, mode)
+            cv2.resize(fine, to, result, interpolation=cv2.INTER_AREA)
     return moved
 
 
-def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant") -> Tensor:
-    """Return images (N, H, W, C), uint8 or floating, moved by `matrices` (N, 2, 3), on their own device."""
-    height, width = images.shape[1:3]
-    scaling = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
-    square = np.concatenate([matrices, np.broadcast_to([0.0, 0.0, 1.0], (len(matrices), 1, 3))], axis=1)
-    backwards = (np.linalg.inv(scaling) @ np.linalg.inv(square) @ scaling)[:, :2]
+def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant", size: int | None = None) -> Tensor:
+    """Return images (N, H, W, C), uint8 or floating, moved as `warp_numpy` does, on their own device."""
     planes = images.permute(0, 3, 1, 2)
     planes = planes if planes.is_floating_point() else planes.float()
-    theta = torch.as_tensor(backwards, dtype=planes.dtype).to(planes.device)
-    grid = F.affine_grid(theta, list(planes.shape), align_corners=False)
-    moved = F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
+    if size is None:
+        moved = _sampled(planes, matrices, border, (planes.shape[2], planes.shape[3]))
+    else:
+        moved = planes.new_empty((*planes.shape[:2], size, size))
+        times = _finer(matrices)
+        for k in np.unique(times).tolist():
+            rows = torch.from_numpy(np.flatnonzero(times == k)).to(planes.device)
+            fine = _sampled(planes[rows], k * matrices[times == k], border, (k * size, k * size))
+            moved[rows] = F.avg_pool2d(fine, k)
     moved = moved.permute(0, 2, 3, 1).contiguous()
     return moved if images.is_floating_point() else moved.round_().clamp_(0, 255).to(images.dtype)
+
+
+def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[int, int]) -> Tensor:
+    """Return planes (N, C, H, W) moved by `matrices`, as planes of `shape`."""
+    there, here = _from_unit(*planes.shape[2:]), _from_unit(*shape)
+    square = np.concatenate([matrices, np.broadcast_to([0.0, 0.0, 1.0], (len(matrices), 1, 3))], axis=1)
+    backwards = (np.linalg.inv(there) @ np.linalg.inv(square) @ here)[:, :2]
+    theta = torch.as_tensor(backwards, dtype=planes.dtype).to(planes.device)
+    grid = F.affine_grid(theta, [*planes.shape[:2], *shape], align_corners=False)
+    return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
+
+
+def _from_unit(height: int, width: int) -> Matrices:
+    """Return the map (3, 3) from −1 … 1 across an image to its pixels."""
+    return np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
+
+
+def _finer(matrices: Matrices) -> NDArray[np.int64]:
+    """Return (N,) how many times a map shrinks, in whole numbers; 1 where it enlarges."""
+    shrinks = np.abs(np.linalg.det(matrices[:, :, :2])) ** -0.5
+    return np.asarray(np.maximum(1, np.rint(shrinks)), dtype=np.int64)

@@ -3,7 +3,8 @@
     images = light_numpy(images, recipe.augment, rng)
 
 In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one
-table of 256 values a sample and channel), blur, noise, erasing. What is 0 costs nothing. Both backends
+table of 256 values a sample and channel), blur, noise, erasing. `light` says how often contrast and brightness
+together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. Both backends
 draw the same strengths from the same generator, so they give the same picture up to rounding; only the
 grains of the noise differ.
 """
@@ -88,6 +89,10 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> _S
     uniform = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
     shifts = rng.uniform(-1, 1, (count, channels)).astype(np.float32)
     positive = rng.random((count, 2), dtype=np.float32)
+    if spec.light < 1:
+        together, gamma, shifted = rng.spawn(1)[0].random((3, count, 1)) < spec.light
+        uniform *= np.concatenate([together, gamma, together], axis=1)
+        shifts *= shifted
     return _Strengths(
         contrast=(1 + spec.contrast) ** uniform[:, 0],
         gamma=(1 + spec.gamma) ** uniform[:, 1],

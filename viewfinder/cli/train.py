@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_KEYS = {"metric": "train.metric", "merge-classes": "data.merge_classes"}
+_KEYS = {"metric": "train.metric", "merge-classes": "data.merge_classes", "weights": "model.weights"}
 
 
 def train(
@@ -28,6 +28,9 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Time for the whole training.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training samples.")] = None,
     until: Annotated[str | None, typer.Option(help='Stop as soon as this holds, such as "rmse<=1.7".')] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="What the network starts from: a .safetensors file, or imagenet to download it.")
+    ] = None,
     metric: Annotated[str | None, typer.Option(help="What decides which checkpoint is best.")] = None,
     merge_classes: Annotated[
         str | None, typer.Option(help="For boxes: all classes become one of this name, such as face.")
@@ -49,7 +52,7 @@ def train(
         viewfinder train digit-recognizer.zip --recipe digits --minutes 5 --out runs/digits
     """
     began = {"minutes": minutes, "epochs": epochs, "until": until, "out": out, "device": device}
-    named = {"metric": metric, "merge-classes": merge_classes}
+    named = {"metric": metric, "merge-classes": merge_classes, "weights": weights}
     useless = {"recipe": recipe, "set": change, **named, **began} if resume else {"data": data}
     _refuse_useless(useless, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch

@@ -38,6 +38,12 @@ class Network(BaseModel):
         """
         raise NotImplementedError
 
+    def start(self, network: nn.Module) -> None:
+        """Give a network that `build` returned the weights that a new training starts from, where they are not fresh.
+
+        A training that goes on, and a model that is opened, have weights already: they do not ask.
+        """
+
 
 def one_each(first: str, values: Sequence[object], second: str, others: Sequence[object]) -> None:
     """Raise ValueError unless there are as many of both, as a validator does."""

@@ -13,12 +13,13 @@ from viewfinder.errors import RecipeError, nearest
 from viewfinder.models.members import Members
 from viewfinder.models.options import Network
 
-__all__ = ["NETWORKS", "build_network", "options_of"]
+__all__ = ["NETWORKS", "build_network", "options_of", "start_network"]
 
 NETWORKS = {
     "convnet": "viewfinder.models.convnet:ConvNet",
     "heatmaps": "viewfinder.models.heatmaps:Heatmaps",
     "detector": "viewfinder.models.detector:Detector",
+    "seed-facetracker": "viewfinder.models.facetracker:SeedFaceTracker",
     "seed-digits": "viewfinder.models.seeds:SeedDigits",
     "seed-keypoints": "viewfinder.models.seeds:SeedKeypoints",
     "seed-keypoints-mlp": "viewfinder.models.seeds:SeedKeypointsMlp",
@@ -43,6 +44,16 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
     network = members[0] if len(members) == 1 else Members(members)
     _try_size(network, recipe)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def start_network(network: nn.Module, recipe: Recipe) -> None:
+    """Give a network from `build_network` what a new training starts from: pretrained weights, where they are wanted.
+
+    Raises InputError where those cannot be had, or do not fit.
+    """
+    options = options_of(recipe)
+    for member in network.networks if isinstance(network, Members) else [network]:
+        options.start(member)
 
 
 def _try_size(network: nn.Module, recipe: Recipe) -> None:

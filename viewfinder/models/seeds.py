@@ -1,4 +1,4 @@
-"""The four systems that the notes describe, layer by layer.
+"""The notes' networks for digits and keypoints, layer by layer.
 
 Where the notes are silent, Keras's defaults hold: Glorot-uniform weights, zero biases, "same" padding.
 """
@@ -11,7 +11,7 @@ from viewfinder.config import Data
 from viewfinder.models.blocks import Pixels, SameConv
 from viewfinder.models.options import Network, Rates, spread
 
-__all__ = ["SeedDigits", "SeedKeypoints", "SeedKeypointsCnn", "SeedKeypointsMlp"]
+__all__ = ["SeedDigits", "SeedKeypoints", "SeedKeypointsCnn", "SeedKeypointsMlp", "keras"]
 
 
 class SeedDigits(Network):
@@ -22,7 +22,7 @@ class SeedDigits(Network):
 
     def build(self, data: Data, outputs: int) -> nn.Module:
         first, second, third = spread("dropout", self.dropout, 3)
-        return _keras(
+        return keras(
             Pixels("unit"),
             *_pair(data.channels, 32, 5, first),
             *_pair(32, 64, 3, second),
@@ -61,7 +61,7 @@ class SeedKeypointsMlp(Network):
         for rate in spread("dropout", self.dropout, 3):
             layers += [nn.Linear(inputs, 1000), nn.ReLU(), nn.Dropout(rate)]
             inputs = 1000
-        return _keras(*layers, nn.Linear(inputs, outputs), _Centred(data.size))
+        return keras(*layers, nn.Linear(inputs, outputs), _Centred(data.size))
 
 
 class SeedKeypointsCnn(Network):
@@ -78,7 +78,7 @@ class SeedKeypointsCnn(Network):
             layers += [SameConv(channels, width, kernel), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(rate)]
             channels = width
         dense = nn.Linear(channels * (data.size // 8) ** 2, 512)
-        return _keras(*layers, nn.Flatten(), dense, nn.Linear(512, outputs), _Centred(data.size))
+        return keras(*layers, nn.Flatten(), dense, nn.Linear(512, outputs), _Centred(data.size))
 
 
 class _Centred(nn.Module):
@@ -97,7 +97,8 @@ def _pair(channels: int, width: int, kernel: int, rate: float) -> list[nn.Module
     return [*convolutions, nn.MaxPool2d(2), nn.Dropout(rate)]
 
 
-def _keras(*layers: nn.Module) -> nn.Sequential:
+def keras(*layers: nn.Module) -> nn.Sequential:
+    """Return layers one after the other that begin as Keras begins: Glorot-uniform weights, zero biases."""
     for layer in layers:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)

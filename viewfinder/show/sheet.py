@@ -63,7 +63,7 @@ def sheet(dataset: Dataset, count: int, seed: int, augment: Augment | None = Non
         tiles = _plain(dataset, rows, images)
         return _arranged(tiles, min(COLUMNS, len(tiles)), f"{_title(dataset)}, {len(tiles)} shown")
     tiles = _varied(dataset.select(rows), images, augment, data, seed)
-    settings = {name: value for name, value in augment.model_dump().items() if value}
+    settings = {name: value for name, value in augment.model_dump(exclude_defaults=True).items() if value}
     changes = ", ".join(
         f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in settings.items()
     )
@@ -104,18 +104,25 @@ def _plain(dataset: Dataset, rows: NDArray[np.int64], images: Sequence[Pixels]) 
 
 
 def _varied(dataset: Dataset, images: Sequence[Pixels], augment: Augment, data: Data | None, seed: int) -> list[Tile]:
-    from viewfinder.augment.geometry import draw, warp_numpy
+    from viewfinder.augment.geometry import compose, draw, draw_frames, warp_numpy
     from viewfinder.augment.pixels import light_numpy
 
     size, channels = (data.size, data.channels) if data else (max(images[0].shape[:2]), images[0].shape[2])
+    side = round(size * data.detail) if data else size
     generator = np.random.default_rng(seed)
     fitted = [fit(image, size, channels) for image in images]
-    still = _moved(dataset, np.stack([one.matrix for one in fitted]), np.zeros(len(fitted), dtype=bool))
+    kept = [fit(image, side, channels) for image in images]
+    still, large = (_moved(dataset, np.stack([one.matrix for one in every])) for every in (fitted, kept))
     copies = np.repeat(np.arange(len(fitted)), VERSIONS)
     moves = draw(augment, len(copies), size, generator)
-    pixels = warp_numpy(np.stack([one.pixels for one in fitted])[copies], moves.matrices, augment.border)
+    to_pixels = np.stack([one.matrix for one in kept])[copies]
+    matrices = compose(draw_frames(augment, to_pixels, side, size, generator.spawn(1)[0]), moves.matrices)
+    each = zip(copies, matrices, strict=True)
+    pixels = np.concatenate(
+        [warp_numpy(kept[i].pixels[None], matrix[None], augment.border, size) for i, matrix in each]
+    )
     pixels = light_numpy(pixels, augment, generator)
-    moved = _moved(still.select(copies), moves.matrices, moves.mirrored)
+    moved = _moved(large.select(copies), matrices, moves.mirrored)
     tiles = []
     for row, one in enumerate(fitted):
         tiles.append(_tile(one.pixels, still, row, dataset.images.where(row)))
@@ -123,8 +130,9 @@ def _varied(dataset: Dataset, images: Sequence[Pixels], augment: Augment, data: 
     return tiles
 
 
-def _moved(dataset: Dataset, matrices: NDArray[np.float64], mirrored: NDArray[np.bool_]) -> Dataset:
+def _moved(dataset: Dataset, matrices: NDArray[np.float64], mirrored: NDArray[np.bool_] | None = None) -> Dataset:
     targets = dataset.targets
+    mirrored = np.zeros(len(dataset), dtype=bool) if mirrored is None else mirrored
     return dataset if targets is None else replace(dataset, targets=targets.moved(matrices, mirrored, dataset.names))
 
 

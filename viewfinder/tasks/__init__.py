@@ -18,6 +18,7 @@ TASKS = {
     "classify": "viewfinder.tasks.classify:Classify",
     "keypoints": "viewfinder.tasks.keypoints:Keypoints",
     "detect": "viewfinder.tasks.detect:Detect",
+    "locate": "viewfinder.tasks.locate:Locate",
 }
 
 

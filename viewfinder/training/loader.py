@@ -1,8 +1,8 @@
 """Training batches out of one array, augmented a whole batch at a time.
 
-A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves and
-its light from generators made of (seed, step). No state runs along, so a training can go on at any step with
-exactly the batches that it would have seen, and reading ahead cannot change them.
+A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves, its
+light and its crops from generators made of (seed, step). No state runs along, so a training can go on at any step
+with exactly the batches that it would have seen, and reading ahead cannot change them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from viewfinder.augment.geometry import draw, moving, warp_numpy, warp_torch
+from viewfinder.augment.geometry import compose, draw, draw_frames, identity, moving, warp_numpy, warp_torch
 from viewfinder.augment.pixels import light_numpy, light_torch
 from viewfinder.config import Augment
 from viewfinder.data.targets import Targets
@@ -27,7 +27,7 @@ from viewfinder.tasks.base import Task
 
 __all__ = ["Batch", "Loader"]
 
-_ORDER, _MOVES, _LIGHT = range(3)
+_ORDER, _MOVES, _LIGHT, _CROPS = range(4)
 _AHEAD = 2
 
 
@@ -50,13 +50,16 @@ class Loader:
     """Batches of a set that lies in memory, or on the device.
 
     Args:
-        pixels: (N, H, W, C) uint8, possibly memory-mapped; N is at least `batch`.
+        pixels: (N, H, W, C) uint8, possibly memory-mapped; N is at least `batch`. Squares where `size` or a crop is
+            asked for.
         targets: N rows, in pixels of these images.
         names: the dataset's names.
         task: turns targets into tensors.
         batch: samples a step. Every epoch has its own order; what does not fill its last batch is left out of it.
         augment: how the images vary.
         seed: decides order and augmentation.
+        size: the side of the batches' images; None: that of `pixels`.
+        to_pixels: (N, 2, 3) from the original images to `pixels`, whose scale a crop needs; None: they are the same.
         device: where the batches shall be.
         backend: "numpy" augments with OpenCV, "torch" on the device; "auto" is numpy on a CPU, else torch.
 
@@ -74,6 +77,8 @@ class Loader:
         batch: int,
         augment: Augment,
         seed: int,
+        size: int | None = None,
+        to_pixels: NDArray[np.float64] | None = None,
         device: str = "cpu",
         backend: Literal["auto", "numpy", "torch"] = "auto",
     ) -> None:
@@ -84,6 +89,10 @@ class Loader:
             )
         self.pixels, self.targets, self.names, self.task = pixels, targets, tuple(names), task
         self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
+        side = pixels.shape[1]
+        self.size = size or side
+        self._to_pixels = identity(len(pixels)) if to_pixels is None else to_pixels
+        self._framed = self.size != side or augment.crop > 0
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
         on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
@@ -92,13 +101,14 @@ class Loader:
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
-        moves = draw(self.augment, self.batch, self.pixels.shape[1], self._generator(_MOVES, step))
+        moves = draw(self.augment, self.batch, self.size, self._generator(_MOVES, step))
+        matrices = self._from_frames(rows, step, moves.matrices)
         light = self._generator(_LIGHT, step)
         if self._resident is None:
-            images = torch.from_numpy(self._varied(rows, moves.matrices, light)).to(self.device)
+            images = torch.from_numpy(self._varied(rows, matrices, light)).to(self.device)
         else:
-            images = self._varied_on_device(self._resident, rows, moves.matrices, light)
-        targets = self.task.collate(self.targets.select(rows).moved(moves.matrices, moves.mirrored, self.names))
+            images = self._varied_on_device(self._resident, rows, matrices, light)
+        targets = self.task.collate(self.targets.select(rows).moved(matrices, moves.mirrored, self.names))
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
 
@@ -128,18 +138,25 @@ class Loader:
             order = self._order = (epoch, self._generator(_ORDER, epoch).permutation(len(self.pixels)))
         return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
 
+    def _from_frames(self, rows: NDArray[np.int64], step: int, moves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the maps (B, 2, 3) from `pixels` to the batch."""
+        if not self._framed:
+            return moves
+        side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
+        return compose(draw_frames(self.augment, self._to_pixels[rows], side, self.size, crops), moves)
+
     def _varied(
         self, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
     ) -> NDArray[np.uint8]:
         images = self.pixels[rows]
-        if moving(self.augment):
-            images = warp_numpy(images, matrices, self.augment.border)
+        if self._framed or moving(self.augment):
+            images = warp_numpy(images, matrices, self.augment.border, self.size if self._framed else None)
         return light_numpy(images, self.augment, light)
 
     def _varied_on_device(
         self, pixels: Tensor, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
     ) -> Tensor:
         images = pixels[torch.from_numpy(rows).to(pixels.device)]
-        if moving(self.augment):
-            images = warp_torch(images, matrices, self.augment.border)
+        if self._framed or moving(self.augment):
+            images = warp_torch(images, matrices, self.augment.border, self.size if self._framed else None)
         return light_torch(images, self.augment, light)

@@ -160,9 +160,9 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
     progress, recipe = session.progress, session.recipe
     torch.manual_seed(recipe.train.seed * 1_000_003 + progress.step)
     session.network.train()
-    rate = learning_rate(recipe.optim, progress.step, progress.total) * progress.lr_scale
+    rate = learning_rate(recipe.optim, progress.step, progress.total, session.loader.steps_per_epoch)
     for group in session.optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * progress.lr_scale
     with session.autocast:
         losses = session.task.loss(session.network(batch.images), batch.targets)
     session.optimiser.zero_grad(set_to_none=True)

@@ -47,14 +47,17 @@ _OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Op
 }
 
 
-def learning_rate(spec: Optim, step: int, total: int) -> float:
+def learning_rate(spec: Optim, step: int, total: int, steps_per_epoch: int) -> float:
     """Return the scheduled rate of a step in 0 … total − 1.
 
     onecycle: up over `warmup` and down to nothing, both along a cosine (Smith and Topin, arXiv 1708.07120);
-    cosine: up along a line, down along a cosine (Loshchilov and Hutter, arXiv 1608.03983).
+    cosine: up along a line, down along a cosine (Loshchilov and Hutter, arXiv 1608.03983);
+    decay: lower with every step and never zero, whatever the total, as Keras's optimisers had it built in.
     """
     if spec.schedule in ("constant", "plateau"):
         return spec.lr
+    if spec.schedule == "decay":
+        return spec.lr / (1 + spec.decay * step / steps_per_epoch)
     done, rise = (step + 0.5) / max(1, total), max(spec.warmup, 1e-9)
     if done < rise:
         part = done / rise

@@ -30,6 +30,7 @@ from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all
 from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
+from viewfinder.models.registry import start_network
 from viewfinder.training import events
 from viewfinder.training.checkpoint import write_text
 from viewfinder.training.goals import Goal
@@ -86,7 +87,7 @@ def train(
     folder = _new_folder(out, wanted)
     threads = wanted.train.threads or os.cpu_count() or 1
     with _quiet_torch(threads):
-        session = _session(wanted, parts, folder, where)
+        session = _session(wanted, parts, folder, where, fresh=True)
         planned = _plan(session, parts)
         _make_folder(folder, session, _info(session, parts, threads), parts)
         run = Run(folder, open_run(folder).info, parts)
@@ -160,7 +161,10 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
     return {"train": dataset} | ({"val": val} if val is not None else {})
 
 
-def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device) -> Session:
+def _session(
+    recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device, fresh: bool = False
+) -> Session:
+    """Return a training at its first step; pretrained weights are for a fresh one alone."""
     dataset = parts["train"]
     task = tasks.create(recipe, dataset.names)
     metrics = {metric.name: metric for metric in task.metrics}
@@ -170,11 +174,14 @@ def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device:
     goal = Goal.parse(recipe.train.until, [*metrics, "train_loss"]) if recipe.train.until else None
     task.prepare(dataset.labelled())
     torch.manual_seed(recipe.train.seed)
-    network = task.build().to(device)
+    network = task.build()
+    if fresh:
+        start_network(network, recipe)
+    network = network.to(device)
     size, channels = recipe.data.size, recipe.data.channels
-    pixels, to_input = fit_all(dataset.images, size, channels)
+    pixels, to_pixels = fit_all(dataset.images, round(size * recipe.data.detail), channels)
     still = np.zeros(len(dataset), dtype=bool)
-    targets = dataset.labelled().moved(to_input, still, dataset.names)
+    targets = dataset.labelled().moved(to_pixels, still, dataset.names)
     loader = Loader(
         pixels,
         targets,
@@ -183,6 +190,8 @@ def _session(recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device:
         batch=recipe.train.batch,
         augment=recipe.augment,
         seed=recipe.train.seed,
+        size=size,
+        to_pixels=to_pixels,
         device=str(device),
     )
     validation = Validation.of(parts["val"], size, channels, device) if "val" in parts else None
