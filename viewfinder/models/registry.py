@@ -19,6 +19,7 @@ NETWORKS = {
     "convnet": "viewfinder.models.convnet:ConvNet",
     "heatmaps": "viewfinder.models.heatmaps:Heatmaps",
     "detector": "viewfinder.models.detector:Detector",
+    "timm-detector": "viewfinder.models.timm_detector:TimmDetector",
     "seed-facetracker": "viewfinder.models.facetracker:SeedFaceTracker",
     "seed-digits": "viewfinder.models.seeds:SeedDigits",
     "seed-keypoints": "viewfinder.models.seeds:SeedKeypoints",

@@ -1,0 +1,43 @@
+"""Any network of timm under our head. Most of this needs timm, which needs a torchvision that fits torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+import torch
+
+from viewfinder import tasks
+from viewfinder.config import load_recipe
+from viewfinder.errors import RecipeError
+
+try:
+    import_module("timm")
+    WHY = ""
+except (ImportError, RuntimeError) as error:
+    WHY = f"timm does not import here: {error}"
+
+needs_timm = pytest.mark.skipif(bool(WHY), reason=WHY)
+SMALL = {"data.size": 64, "model.pretrained": False}
+
+
+@needs_timm
+@pytest.mark.parametrize("backbone", ["mobilenetv3_small_100", "resnet18"])
+def test_a_network_of_timm_gives_the_detectors_map(backbone: str) -> None:
+    task = tasks.create(load_recipe("detect-timm", SMALL | {"model.backbone": backbone}), ["face", "hand"])
+    network = task.build().eval()
+    assert network(torch.zeros(2, 64, 64, 3, dtype=torch.uint8)).shape == (2, 7, 8, 8)
+    assert [out.shape[0] for out in task.answering(network)(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))] == [2] * 3
+
+
+@needs_timm
+@pytest.mark.parametrize(("backbone", "what"), [("nope", "no network"), ("vit_tiny_patch16_224", "no features")])
+def test_a_network_that_cannot_be_used_is_one_clear_error(backbone: str, what: str) -> None:
+    with pytest.raises(RecipeError, match=what):
+        tasks.create(load_recipe("detect-timm", SMALL | {"model.backbone": backbone}), ["face"]).build()
+
+
+@pytest.mark.skipif(not WHY, reason="timm imports here")
+def test_without_timm_the_error_says_what_to_install() -> None:
+    with pytest.raises(RecipeError, match=r"timm.*viewfinder\[timm\]"):
+        tasks.create(load_recipe("detect-timm", SMALL), ["face"]).build()
