@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,14 +33,14 @@ class TimmDetector(Network):
     def start(self, network: nn.Module) -> None:
         if not self.pretrained:
             return
-        stages = network.get_submodule("0")
+        stages = cast(_Stages, network.get_submodule("0"))
         try:
             model = _made(self.backbone, stages.channels, pretrained=True)
         except (OSError, RuntimeError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             what = f"the weights of {self.backbone} cannot be had: {first}"
             raise InputError(what, hint="go online once, or set model.pretrained=false") from None
-        stages.get_submodule("model").load_state_dict(model.state_dict())
+        stages.model.load_state_dict(model.state_dict())
 
 
 class _Stages(nn.Module):
