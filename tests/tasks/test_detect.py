@@ -59,20 +59,18 @@ def maps(size: int, *boxes: tuple[float, float, float, float, int, float]) -> Te
 
 
 class Says(nn.Module):
-    """A network that says the same maps of every image, and the mirrored ones of an image that begins with white."""
+    """A network that says the same maps of every image."""
 
-    def __init__(self, said: Tensor, mirrored: Tensor | None = None) -> None:
+    def __init__(self, said: Tensor) -> None:
         super().__init__()
-        self.said, self.mirrored = said, said if mirrored is None else mirrored
+        self.said = said
 
     def forward(self, images: Tensor) -> Tensor:
-        flipped = images[:, :1, :1, :1].float().permute(0, 3, 1, 2) / 255
-        return self.said * (1 - flipped) + self.mirrored * flipped
+        return self.said
 
 
-def answer(network: nn.Module, some: Detect, images: Tensor | None = None) -> dict[str, np.ndarray]:
-    images = torch.zeros(1, 64, 64, 3, dtype=torch.uint8) if images is None else images
-    outputs = some.answering(network).eval()(images)
+def answer(network: nn.Module, some: Detect) -> dict[str, np.ndarray]:
+    outputs = some.answering(network).eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
     return dict(zip(some.output_names, (out.numpy() for out in outputs), strict=True))
 
 
@@ -111,7 +109,7 @@ def test_suppression_is_greedy_as_in_the_textbook() -> None:
 
     shared, expected = overlaps(boxes[0].numpy(), boxes[0].numpy()), []
     for i in range(80):
-        expected.append(not any(expected[j] and shared[j, i] > 0.55 for j in range(i)))
+        expected.append(not any(expected[j] and shared[j, i] > 0.6 for j in range(i)))
     assert kept.tolist() == expected
 
 
@@ -152,17 +150,6 @@ def test_boxes_that_left_the_picture_are_not_learnt() -> None:
     assert targets["boxes"].tolist() == [[0, 0, 10, 40], [0, 0, 30, 40]]
 
 
-def test_mirroring_averages_with_the_mirrored_image_and_swaps_left_and_right() -> None:
-    some = task(data__size=64, predict__mirror=True)
-    said = maps(64, (12, 8, 28, 40, 0, 6.0))
-    mirrored = maps(64, (36, 8, 52, 40, 1, 6.0))
-    image = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    image[:, :, -1] = 255
-    found = some.decode(answer(Says(said, mirrored), some, image), np.eye(2, 3)[None])[0]
-    assert found.classes == ("left_hand",)
-    np.testing.assert_allclose(found.xyxy, [[12, 8, 28, 40]], atol=1e-3)
-
-
 def test_nothing_marked_in_the_whole_set_is_one_clear_error() -> None:
     with pytest.raises(DataError, match="nothing is marked"):
         task().prepare(sets([], []))
@@ -171,8 +158,8 @@ def test_nothing_marked_in_the_whole_set_is_one_clear_error() -> None:
 def test_options_of_other_tasks_are_refused() -> None:
     with pytest.raises(RecipeError, match="one loss"):
         task(train__loss="mse")
-    with pytest.raises(RecipeError, match="no moved copies"):
-        task(predict__shifts=1)
+    with pytest.raises(RecipeError, match="no copies"):
+        task(predict__mirror=True)
 
 
 def test_a_small_detector_learns_squares_exports_and_answers(tmp_path) -> None:

@@ -26,7 +26,7 @@ MOST = 200
 """Boxes that are answered at most."""
 FAINTEST = 0.01
 """Boxes with a lower score are not answered."""
-SAME = 0.55
+SAME = 0.6
 """Boxes of one class that overlap more than this are one thing; the better one is kept."""
 CHAIN = 16
 """Steps of suppression: exact unless so many boxes in a row overlap, each only its neighbours."""
@@ -110,8 +110,8 @@ def _overlap(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 class Decoded(nn.Module):
     """(B, C + 5, h, w) maps → boxes (B, K, 4) in pixels of the input, scores (B, K), classes (B, K).
 
-    The K best cells that are hotter than their neighbours, without those that a better one covers; what is left out
-    has a score of 0.
+    The K best pairs of a class and a cell that is hotter than its neighbours, without those that a better one covers;
+    what is left out has a score of 0.
     """
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,9 +119,9 @@ class Decoded(nn.Module):
         classed, fit, sides = torch.split(maps.float(), [channels - 5, 1, 4], 1)
         heat = classed.sigmoid()
         peaks = torch.where(F.max_pool2d(heat, 3, 1, 1) == heat, heat, torch.zeros_like(heat))
-        score, best = (peaks * fit.sigmoid()).sqrt().flatten(2).max(1)
-        scores, cell = score.topk(min(MOST, height * width), 1)
-        classes = best.gather(1, cell)
+        every = (peaks * fit.sigmoid()).sqrt().flatten(1)
+        scores, index = every.topk(min(MOST, height * width), 1)
+        classes, cell = index // (height * width), index % (height * width)
         reach = sides.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).clamp(max=8).exp() * STRIDE
         x, y = (cell % width + 0.5) * STRIDE, (cell // width + 0.5) * STRIDE
         boxes = torch.stack([x - reach[:, 0], y - reach[:, 1], x + reach[:, 2], y + reach[:, 3]], 2)

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from viewfinder.config import Recipe
+from viewfinder.config import Predict, Recipe
 from viewfinder.data.answers import Boxes
-from viewfinder.data.targets import BoxSets, flip_order
+from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import detections
@@ -55,8 +54,8 @@ class Detect:
             raise RecipeError(
                 f"detect has one loss, not {recipe.train.loss!r}", where="train.loss", hint="leave it out"
             )
-        if recipe.predict.shifts:
-            raise RecipeError("detect averages no moved copies", where="predict.shifts", hint="set it to 0")
+        if recipe.predict != Predict():
+            raise RecipeError("detect averages no copies of an image", where="predict", hint="leave the part out")
         self.recipe, self.names = recipe, tuple(names)
 
     def build(self) -> nn.Module:
@@ -76,7 +75,7 @@ class Detect:
         return {"total": parts[0] + parts[1], "classification": parts[0], "localisation": parts[1]}
 
     def answering(self, network: nn.Module) -> nn.Module:
-        return _Boxes(network, self.recipe.predict.mirror, flip_order(self.names))
+        return nn.Sequential(network, Decoded())
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], to_image: NDArray[Any]) -> list[Boxes]:
         return Boxes.decode(outputs, self.names, to_image)
@@ -97,22 +96,3 @@ class Detect:
 
     def draw(self, image: NDArray[np.uint8], prediction: Boxes, target: Boxes | None) -> NDArray[np.uint8]:
         return prediction.draw(image, target)
-
-
-class _Boxes(nn.Module):
-    """(B, H, W, C) uint8 → boxes, scores and classes; with `mirror` the maps of the mirrored image are averaged in."""
-
-    def __init__(self, network: nn.Module, mirror: bool, flipped: NDArray[np.int64]) -> None:
-        super().__init__()
-        self.network, self.mirror, self.decoded = network, mirror, Decoded()
-        count = len(flipped)
-        sides = np.array([count, count + 3, count + 2, count + 1, count + 4])  # right and left change places
-        self.register_buffer("flipped", torch.from_numpy(np.concatenate([flipped, sides])), persistent=False)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps = self.network(images)
-        if self.mirror:
-            mirrored = self.network(images.flip(2))[:, self.get_buffer("flipped")].flip(3)
-            maps = (maps + mirrored) / 2
-        answers: tuple[Tensor, Tensor, Tensor] = self.decoded(maps)
-        return answers
