@@ -58,6 +58,10 @@ class Look:
             (self.orange, (0, (5, 2)), "s"),
             (self.green, (0, (1, 1.5)), "^"),
             (self.violet, (0, (5, 2, 1, 2)), "D"),
+            (self.blue, (0, (3, 3)), "v"),
+            (self.orange, "-", "P"),
+            (self.green, (0, (6, 2)), "X"),
+            (self.violet, (0, (1, 1.5)), "*"),
         ]
 
 
@@ -144,6 +148,8 @@ def lines(section: Lines, look: Look) -> Figure:
     if section.diagonal:
         low, high = _common_range(section)
         axes.plot([low, high], [low, high], color=look.quiet, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    if section.mark is not None:
+        axes.axvline(section.mark, color=look.quiet, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     axes.set(xlabel=section.x_label, ylabel=section.y_label)
     axes.grid(True, color=look.grid, linewidth=0.8)
     if len(section.curves) > 1:
@@ -200,11 +206,12 @@ def metric(history: History, measured: Metric, look: Look) -> Figure:
 
 
 def worst_sheet(worst: Sequence[Worst], measured: Metric) -> bytes:
-    """Return a PNG of the worst images, worst first, six a row."""
-    columns = min(6, len(worst))
+    """Return a PNG of the worst images, worst first: six a row, or four where they are large."""
+    most, side = (4, 3.15) if any(one.large for one in worst) else (6, 2.1)
+    columns = min(most, len(worst))
     rows = -(-len(worst) // columns)
     width, height = columns, SHEET_ROW * rows + 0.2
-    figure = Figure((2.1 * width, 2.1 * height), dpi=110, facecolor=LIGHT.paper)
+    figure = Figure((side * width, side * height), dpi=110, facecolor=LIGHT.paper)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.axis("off")
     said, true = worst[0].prediction.marks
@@ -224,7 +231,7 @@ def _place(axes: Axes, one: Worst, measured: Metric, x: float, y: float) -> None
     axes.imshow(one.tile, extent=(left, left + wide, low, low - tall))
     said, differs = one.prediction.text(), one.prediction.differences(one.target)
     words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said and not differs)
-    words += [_short(differs, 40) or f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
+    words += [_short(differs, 46) or f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
     style: dict[str, Any] = {"fontsize": 7.5, "color": LIGHT.ink, "linespacing": 1.4, "parse_math": False}
     axes.text(x + 0.5, low + 0.03, "\n".join(words), ha="center", va="top", **style)
 
@@ -340,7 +347,7 @@ def _common_range(section: Lines) -> tuple[float, float]:
 
 
 def _endless(look: Look) -> list[tuple[str, Any, str]]:
-    return look.cycle * 8
+    return look.cycle * 4
 
 
 def _short(name: str, longest: int = 22) -> str:
