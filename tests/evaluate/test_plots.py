@@ -66,5 +66,10 @@ def test_every_part_of_a_loss_has_a_panel_of_its_own_with_training_and_validatio
     for axes in panels:
         assert [line.get_label() for line in axes.lines][1:3] == ["training", "validation"]
     assert len(figure.axes) == len(panels) + (steps > 1)
-    made = picture("Loss", "", lambda look: loss(went, judge(went, load_recipe("digits")), look))
-    assert made.wide == bool(parts)
+
+
+def test_panels_side_by_side_want_a_row_of_their_own() -> None:
+    for parts, wide in (((), False), (("classification", "localisation"), True)):
+        went = history(parts)
+        verdict = judge(went, load_recipe("digits"))
+        assert picture("Loss", "", lambda look, went=went, verdict=verdict: loss(went, verdict, look)).wide == wide

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.boxes import move_boxes
+from viewfinder.data.boxes import move_boxes, overlaps
 from viewfinder.data.matching import Matching, match
 from viewfinder.data.strokes import (
     EDGE,
