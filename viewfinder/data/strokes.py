@@ -112,7 +112,7 @@ def _places(picture: Picture, box: NDArray[np.float32], wide: int, high: int, be
     x0, y0, x1, y1 = (int(side) for side in np.rint(np.clip(box, -1e6, 1e6)))
     lefts = [max(0, min(left, width - wide)) for left in (x0, x1 - wide)]
     above, under, top, bottom = y0 - high, y1, max(0, y0), min(y1, height) - high
-    order = (under, bottom, above, top) if below else (above, top, under, bottom)
+    order = (under, above, bottom, top) if below else (above, under, top, bottom)
     return [(x, y, x + wide, y + high) for y in order for x in lefts if 0 <= y <= height - high]
 
 

@@ -225,7 +225,7 @@ def _shown(precise: Precision) -> list[int]:
 
 
 def _over_threshold(curve: _Curve) -> Lines:
-    thresholds = np.linspace(0, 1, 201)
+    thresholds = np.linspace(0, min(1.0, 1.1 * float(curve.scores.max(initial=0.1))), 201)
     curves = {name.replace("f1", "F1"): (thresholds, values) for name, values in curve.at(thresholds).items()}
     about = f"What a threshold on the score does to all boxes together. F1 is best at {curve.threshold:.2f}, the line."
     return Lines("The choice of the threshold", curves, "threshold", "share", about=about, mark=curve.threshold)
