@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,34 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.tasks.guesses import guesses, true_boxes
+from viewfinder import tasks
+from viewfinder.config import load_recipe
 from viewfinder.data.answers import Boxes
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import BoxSets
 from viewfinder.evaluate.errors import worst
 from viewfinder.evaluate.evaluation import Evaluation
-from viewfinder.tasks import detections
-from viewfinder.tasks.base import Metric
-from viewfinder.tasks.sections import Section
 
 NAMES = ("cat", "<i>dog</i>")
-
-
-class Finder:
-    """As much of a task as a report needs: evaluation must not ask which one it is."""
-
-    name = "finder"
-    metrics = (Metric("ap", True, "%", "Average precision."), Metric("ap50", True, "%", "The same at half overlap."))
-    error = Metric("wrong boxes", False, "", "Boxes missed, doubled or false.")
-    answer = Boxes
-
-    def sections(self, predictions: Sequence[Boxes], targets: BoxSets) -> list[Section]:
-        return detections.box_sections(predictions, targets, NAMES)
-
-    def draw(self, image: NDArray[np.uint8], prediction: Boxes, target: Boxes | None) -> NDArray[np.uint8]:
-        return prediction.draw(image, target)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +31,11 @@ def boxes_evaluation(evaluation: Evaluation) -> Evaluation:
     pixels = rng.integers(90, 160, (12, 400, 400, 3), dtype=np.uint8)
     dataset = Dataset("detect", NAMES, ArrayImages.of(pixels, "pets.npz", 0), targets, source="pets.npz")
     found = guesses(targets, NAMES, rng)
-    measured = detections.measure_boxes(found, targets, NAMES)
-    wrong = detections.box_errors(found, targets, NAMES)
-    threshold = detections.best_threshold(found, targets, NAMES)
+    task = tasks.create(load_recipe("detect"), NAMES)
+    measured, wrong, threshold = (ask(found, targets) for ask in (task.measure, task.errors, task.threshold))
     events = [with_parts(event, measured) for event in evaluation.events]
-    task: Any = Finder()
-    return replace(
-        evaluation, task=task, dataset=dataset, predictions=found, metrics=measured, errors=wrong, threshold=threshold,
-        events=events,
-    )  # fmt: skip
+    changed = {"task": task, "dataset": dataset, "predictions": found, "metrics": measured, "errors": wrong}
+    return replace(evaluation, **changed, threshold=threshold, events=events)
 
 
 def with_parts(event: Any, metrics: dict[str, float]) -> dict[str, Any]:
@@ -116,3 +94,20 @@ def test_tiles_are_large_where_the_images_are(boxes_evaluation: Evaluation, side
     )
     assert shown[0].tile.shape == (expected, expected // 2, 3)
     assert shown[0].large == (expected > 320)
+
+
+def test_a_metric_that_was_never_known_has_no_chart(boxes_evaluation: Evaluation, tmp_path: Path) -> None:
+    unknown = dict.fromkeys(boxes_evaluation.metrics)
+    events = [event | ({"metrics": unknown} if "metrics" in event else {}) for event in boxes_evaluation.events]
+    replace(boxes_evaluation, events=events, errors=np.full(12, np.nan)).save(tmp_path / "report")
+    assert not (tmp_path / "report" / "validation-ap.png").exists()
+    assert (tmp_path / "report" / "loss.png").exists()
+
+
+def test_images_in_which_nothing_is_marked_have_a_report(boxes_evaluation: Evaluation, tmp_path: Path) -> None:
+    task, found = boxes_evaluation.task, boxes_evaluation.predictions[:3]
+    dataset = replace(boxes_evaluation.dataset.select(range(3)), targets=BoxSets.of([[]] * 3, [[]] * 3))
+    changed = {"metrics": task.measure(found, dataset.targets), "errors": task.errors(found, dataset.targets)}
+    html = replace(boxes_evaluation, dataset=dataset, predictions=found, events=[], **changed).save(tmp_path / "report")
+    assert "Right and wrong boxes" in html.read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text(encoding="utf-8"))["metrics"]["ap"] is None

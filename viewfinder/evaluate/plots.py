@@ -196,6 +196,7 @@ def metric(history: History, measured: Metric, look: Look) -> Figure:
     values = history.metrics[measured.name] * (100 if measured.unit == "%" else 1)
     axes.plot(history.epochs, values, color=look.orange, **_marked(history))
     late = values[len(values) // 4 :]
+    late = late if np.isfinite(late).any() else values
     low, high = float(np.nanmin(late)), float(np.nanmax(late))
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set(xlim=(0, None), ylim=(low - margin, high + margin))
