@@ -32,7 +32,7 @@ DPI = 200
 CURVES, WIDE = (4.6, 4.0), (9.6, 4.0)
 """Width and height of the training's curves in inches; a page shows 100 pixels an inch."""
 TILE_SIDE, WORDS_HEIGHT = 0.94, 0.7
-"""On the sheet of worst images, the longer side of a tile in widths of a column; the room for words below it, in inches."""
+"""On the sheet of worst images: the longer side of a tile in widths of a column, the room for words below in inches."""
 NUMBERED = 30
 """Matrices of more classes than this show colours only."""
 
