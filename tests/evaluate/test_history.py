@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from viewfinder.config import load_recipe
 from viewfinder.evaluate.history import History, Verdict, judge
@@ -90,3 +91,21 @@ def test_a_run_without_validation_has_curves_of_the_training_alone() -> None:
     assert history.train.tolist() == [0.5, 0.4]
     assert history.val.size == 0
     assert history.best is None
+
+
+def test_what_a_loss_is_made_of_has_curves_of_its_own() -> None:
+    events = validations([0.5, 0.4], [0.6, 0.5])
+    for event in events:
+        for key in ("loss", "train_loss"):
+            event[key] |= {"classification": event[key]["total"] / 4, "localisation": 3 * event[key]["total"] / 4}
+    history = History.of([{"event": "train", "epoch": 0.5, "lr": 0.1, "loss": events[0]["loss"]}, *events])
+    assert list(history.parts) == ["classification", "localisation"]
+    assert history.parts["classification"].train.tolist() == [0.125, 0.1]
+    assert history.parts["localisation"].val == pytest.approx([0.45, 0.375])
+    assert history.parts["classification"].steps.tolist() == [0.15]
+    assert history.train.tolist() == [0.5, 0.4]
+
+
+def test_a_loss_of_one_part_has_no_parts() -> None:
+    assert not History.of(validations([0.5], [0.6])).parts
+    assert not History.of([]).parts

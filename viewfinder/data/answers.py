@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.boxes import move_boxes, overlaps
-from viewfinder.data.matching import MATCH, Matching, match, same_class
+from viewfinder.data.matching import Matching, match
 from viewfinder.data.strokes import (
     EDGE,
     PREDICTED_COLOUR,
@@ -294,28 +294,41 @@ class Boxes:
         return ", ".join([*(wrong or ["all right"]), *overlap])
 
     def draw(self, image: NDArray[np.uint8], truth: Boxes | None = None) -> NDArray[np.uint8]:
-        """Draw the answer as rectangles and the truth as thick corners; what was missed gets its name below it."""
-        picture, boxes = image.copy(), self.xyxy[:MOST_DRAWN]
+        """Draw the answer as rectangles and the truth as thick corners.
+
+        Beside a truth, words on orange are at boxes that are wrong, words on blue at true ones that were not found.
+        """
+        picture, shown = image.copy(), self._first(MOST_DRAWN)
         if truth is not None:
             corners(picture, truth.xyxy[:MOST_DRAWN], TRUE_COLOUR)
-        rectangles(picture, boxes, PREDICTED_COLOUR)
-        if len(self.names) > 1 or self.scores is not None:
-            tags(picture, boxes, self._words())
-        if truth is not None and len(self.names) > 1:
-            rows = self._missed(truth)
-            tags(picture, truth.xyxy[rows], [truth.classes[row] for row in rows], TRUE_COLOUR, below=True)
+        rectangles(picture, shown.xyxy, PREDICTED_COLOUR)
+        if truth is not None:
+            shown._tag_beside(truth._first(MOST_DRAWN), picture)
+        elif len(self.names) > 1 or self.scores is not None:
+            tags(picture, shown.xyxy, shown._words())
         return picture
+
+    def _tag_beside(self, truth: Boxes, picture: NDArray[np.uint8]) -> None:
+        """Write what is wrong first, since words give way to those that stand already."""
+        matching, taken = self.matching(truth), list[tuple[int, int, int, int]]()
+        lost = np.setdiff1d(np.arange(len(truth)), matching.partner[matching.found])
+        for boxes, rows, paper, said in (
+            (self, np.flatnonzero(~matching.found), PREDICTED_COLOUR, True),
+            (truth, lost, TRUE_COLOUR, False),
+            (self, np.flatnonzero(matching.found), EDGE, True),
+        ):
+            if len(self.names) > 1 or (said and self.scores is not None):
+                words = boxes._words()
+                tags(picture, boxes.xyxy[rows], [words[row] for row in rows], paper, below=not said, taken=taken)
+
+    def _first(self, count: int) -> Boxes:
+        scores = None if self.scores is None else self.scores[:count]
+        return replace(self, xyxy=self.xyxy[:count], classes=self.classes[:count], scores=scores)
 
     def _words(self) -> list[str]:
         if self.scores is None:
             return list(self.classes)
         return [f"{name} {100 * score:.0f} %" for name, score in zip(self.classes, self.scores.tolist(), strict=True)]
-
-    def _missed(self, truth: Boxes) -> list[int]:
-        """Return which true boxes have no answer of their class at their place."""
-        matching = overlaps(truth.xyxy[:MOST_DRAWN], self.xyxy[:MOST_DRAWN]) >= MATCH
-        found = matching & same_class(truth.classes[:MOST_DRAWN], self.classes[:MOST_DRAWN])
-        return [int(row) for row in np.flatnonzero(~found.any(axis=1))]
 
 
 def _values_apart(new: Outputs, old: Outputs) -> dict[str, tuple[float, float]]:

@@ -86,5 +86,6 @@ def assigned(overlap: NDArray[Any], allowed: Flags) -> NDArray[np.int64]:
 
 def same_class(one: Sequence[str], other: Sequence[str]) -> Flags:
     """Return (P, T) which pairs of boxes have the same class."""
-    here, there = (np.array(classes, dtype=object) for classes in (one, other))
-    return np.asarray(here[:, None] == there[None], dtype=bool).reshape(len(one), len(other))
+    ids = {name: i for i, name in enumerate(dict.fromkeys([*one, *other]))}
+    here, there = (np.array([ids[name] for name in classes], dtype=np.int64) for classes in (one, other))
+    return np.asarray(here[:, None] == there[None])

@@ -18,6 +18,7 @@ _SHIFT, _NEAR = 4, 64
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Place = tuple[int, int, int, int]
 
 
 def dots(picture: Picture, xy: NDArray[np.float32], colour: Colour, hollow: bool = False) -> None:
@@ -61,23 +62,33 @@ def corners(picture: Picture, xyxy: NDArray[np.float32], colour: Colour) -> None
 
 
 def tags(
-    picture: Picture, xyxy: NDArray[np.float32], words: Sequence[str], paper: Colour = EDGE, below: bool = False
+    picture: Picture,
+    xyxy: NDArray[np.float32],
+    words: Sequence[str],
+    paper: Colour = EDGE,
+    *,
+    below: bool = False,
+    taken: list[Place] | None = None,
 ) -> None:
     """Write words at boxes (M, 4), above or below them, the largest box first.
 
     None covers another, and where there are many boxes, small ones go without: words would hide the rest.
+
+    Args:
+        taken: where words stand already; those written are added.
     """
-    scale = max(0.33, min(picture.shape[:2]) / 900)
-    ink = (255, 255, 255) if sum(paper) < 380 else EDGE
-    taken: list[tuple[int, int, int, int]] = []
+    scale = max(0.33, min(picture.shape[:2]) / 700)
+    ink = (255, 255, 255) if sum(paper) < 300 else EDGE
+    taken = [] if taken is None else taken
     known = np.flatnonzero(np.isfinite(xyxy).all(axis=1))
     size = np.ptp(xyxy[known].reshape(-1, 2, 2), axis=1).prod(axis=1)
     for row in known[np.argsort(-size, kind="stable")][:MOST_TAGS].tolist():
         (wide, high), _ = cv2.getTextSize(words[row], cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-        place = _place(picture, xyxy[row], wide + 4, high + 6, below)
         if len(known) > FEW and wide > 2.5 * (xyxy[row, 2] - xyxy[row, 0]):
             continue
-        if any(place[0] < x1 and x0 < place[2] and place[1] < y1 and y0 < place[3] for x0, y0, x1, y1 in taken):
+        places = _places(picture, xyxy[row], wide + 4, high + 6, below)
+        place = next((one for one in places if not any(_meet(one, other) for other in taken)), None)
+        if place is None:
             continue
         taken.append(place)
         cv2.rectangle(picture, place[:2], (place[2] - 1, place[3] - 1), paper, -1)
@@ -95,17 +106,22 @@ def captioned(image: Picture, text: str, colour: Colour) -> Picture:
     return picture
 
 
-def _place(picture: Picture, box: NDArray[np.float32], wide: int, high: int, below: bool) -> tuple[int, int, int, int]:
-    """Return where words go (x0, y0, x1, y1): outside the box, or inside where the picture ends."""
+def _places(picture: Picture, box: NDArray[np.float32], wide: int, high: int, below: bool) -> list[Place]:
+    """Return where words may go (x0, y0, x1, y1), the best place first: outside the box, then inside."""
     height, width = picture.shape[:2]
-    x0, y0, _, y1 = (int(side) for side in np.rint(np.clip(box, -1e6, 1e6)))
-    left = max(0, min(x0, width - wide))
-    top = (y1 if y1 + high <= height else y1 - high) if below else (y0 - high if y0 >= high else y0)
-    return left, top, left + wide, top + high
+    x0, y0, x1, y1 = (int(side) for side in np.rint(np.clip(box, -1e6, 1e6)))
+    lefts = [max(0, min(left, width - wide)) for left in (x0, x1 - wide)]
+    above, under, top, bottom = y0 - high, y1, max(0, y0), min(y1, height) - high
+    order = (under, above, bottom, top) if below else (above, under, top, bottom)
+    return [(x, y, x + wide, y + high) for y in order for x in lefts if 0 <= y <= height - high]
+
+
+def _meet(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _width(picture: Picture) -> int:
-    return max(1, int(min(picture.shape[:2])) // 180)
+    return max(1, round(int(min(picture.shape[:2])) / 160))
 
 
 def _on_pixels(picture: Picture, xyxy: NDArray[np.float32]) -> list[list[int]]:

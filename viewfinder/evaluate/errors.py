@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worst", "worst", "worst_first"]
 
-TILE = 320
+TILE, LARGEST = 320, 480
+"""The longer side of a tile in pixels: what is smaller is enlarged, what is larger is shrunk."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Worst:
         row: its row in the dataset that was evaluated.
         where: its file or its row in the source, for people.
         error: as the task measures it.
-        tile: (H, W, 3) uint8 RGB, enlarged or shrunk to a longer side of 320 pixels, prediction and truth drawn on it.
+        tile: (H, W, 3) uint8 RGB, its longer side between 320 and 480 pixels, prediction and truth drawn on it.
     """
 
     row: int
@@ -36,6 +37,11 @@ class Worst:
     prediction: Answer
     target: Answer
     tile: NDArray[np.uint8]
+
+    @property
+    def large(self) -> bool:
+        """Whether it wants more room than a small image does."""
+        return int(max(self.tile.shape)) > TILE
 
 
 def worst_first(errors: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -58,7 +64,8 @@ def _one(evaluation: Evaluation, row: int) -> Worst:
 
 
 def _tile(task: Any, image: NDArray[np.uint8], prediction: Answer, target: Answer) -> NDArray[np.uint8]:
-    factor = TILE / max(image.shape[:2])
+    longer = max(image.shape[:2])
+    factor = min(max(longer, TILE), LARGEST) / longer
     width, height = (max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     resized = cv2.resize(image, (width, height), interpolation=how)

@@ -149,7 +149,7 @@ def judge(history: History, recipe: Recipe) -> Verdict:
 
 def _advice(recipe: Recipe) -> tuple[str, ...]:
     """Return what helps, the cheapest first."""
-    varied = any(value for name, value in recipe.augment if name != "border")
+    varied = any(value for name, value in recipe.augment if name not in ("border", "light"))  # these vary nothing alone
     more = "Vary the training images more" if varied else "Vary the training images (augmentation is off)"
     advice = [f"{more}, for example with --set augment.rotate=15 --set augment.zoom=0.15."]
     if "dropout" in recipe.model:

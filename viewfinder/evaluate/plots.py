@@ -31,8 +31,8 @@ __all__ = ["DARK", "DRAW", "LIGHT", "Look", "Picture", "loss", "metric", "pictur
 DPI = 200
 CURVES, WIDE = (4.6, 4.0), (9.6, 4.0)
 """Width and height of the training's curves in inches; a page shows 100 pixels an inch."""
-SHEET_ROW = 1.27
-"""Height of a row of the sheet of worst images, in widths of a tile."""
+TILE_SIDE, WORDS_HEIGHT = 0.94, 0.7
+"""On the sheet of worst images: the longer side of a tile in widths of a column, the room for words below in inches."""
 NUMBERED = 30
 """Matrices of more classes than this show colours only."""
 
@@ -58,6 +58,10 @@ class Look:
             (self.orange, (0, (5, 2)), "s"),
             (self.green, (0, (1, 1.5)), "^"),
             (self.violet, (0, (5, 2, 1, 2)), "D"),
+            (self.blue, (0, (3, 3)), "v"),
+            (self.orange, "-", "P"),
+            (self.green, (0, (6, 2)), "X"),
+            (self.violet, (0, (1, 1.5)), "*"),
         ]
 
 
@@ -144,6 +148,8 @@ def lines(section: Lines, look: Look) -> Figure:
     if section.diagonal:
         low, high = _common_range(section)
         axes.plot([low, high], [low, high], color=look.quiet, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    if section.mark is not None:
+        axes.axvline(section.mark, color=look.quiet, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     axes.set(xlabel=section.x_label, ylabel=section.y_label)
     axes.grid(True, color=look.grid, linewidth=0.8)
     if len(section.curves) > 1:
@@ -190,6 +196,7 @@ def metric(history: History, measured: Metric, look: Look) -> Figure:
     values = history.metrics[measured.name] * (100 if measured.unit == "%" else 1)
     axes.plot(history.epochs, values, color=look.orange, **_marked(history))
     late = values[len(values) // 4 :]
+    late = late if np.isfinite(late).any() else values
     low, high = float(np.nanmin(late)), float(np.nanmax(late))
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set(xlim=(0, None), ylim=(low - margin, high + margin))
@@ -200,31 +207,39 @@ def metric(history: History, measured: Metric, look: Look) -> Figure:
 
 
 def worst_sheet(worst: Sequence[Worst], measured: Metric) -> bytes:
-    """Return a PNG of the worst images, worst first, six a row."""
-    columns = min(6, len(worst))
-    rows = -(-len(worst) // columns)
-    width, height = columns, SHEET_ROW * rows + 0.2
-    figure = Figure((2.1 * width, 2.1 * height), dpi=110, facecolor=LIGHT.paper)
+    """Return a PNG of the worst images, worst first: six a row, or four where they are large."""
+    most, side = (4, 3.15) if any(one.large for one in worst) else (6, 2.1)
+    columns = min(most, len(worst))
+    words = WORDS_HEIGHT / side
+    rows = [worst[first : first + columns] for first in range(0, len(worst), columns)]
+    ends = np.cumsum([0.2, *(max(map(_height, row)) + words for row in rows)])
+    width, height = columns, float(ends[-1])
+    figure = Figure((side * width, side * height), dpi=110, facecolor=LIGHT.paper)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.axis("off")
     said, true = worst[0].prediction.marks
     legend = f". {true.capitalize()}: truth, {said}: prediction" if said else ""
     head = f"Worst first, by {measured.name}{legend}"
     axes.text(width / 2, 0.12, head, ha="center", va="center", fontsize=9, color=LIGHT.quiet)
-    for index, one in enumerate(worst):
-        _place(axes, one, measured, index % columns, 0.2 + SHEET_ROW * (index // columns))
+    for row, end in zip(rows, ends[1:].tolist(), strict=True):
+        for column, one in enumerate(row):
+            _place(axes, one, measured, column, end - words + 0.03)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return _png(figure)
 
 
-def _place(axes: Axes, one: Worst, measured: Metric, x: float, y: float) -> None:
-    """Put a tile, and words below it, into the unit square whose upper left corner is (x, y)."""
-    tall, wide = (0.94 * side / max(one.tile.shape) for side in one.tile.shape[:2])
-    left, low = x + (1 - wide) / 2, y + 0.97
+def _height(one: Worst) -> float:
+    return float(TILE_SIDE * one.tile.shape[0] / max(one.tile.shape))
+
+
+def _place(axes: Axes, one: Worst, measured: Metric, x: float, low: float) -> None:
+    """Put a tile into the column at x so that it ends at y = low, and words below it."""
+    tall, wide = _height(one), TILE_SIDE * one.tile.shape[1] / max(one.tile.shape)
+    left = x + (1 - wide) / 2
     axes.imshow(one.tile, extent=(left, left + wide, low, low - tall))
     said, differs = one.prediction.text(), one.prediction.differences(one.target)
     words = [f"{_short(said, 26)}, truly {_short(one.target.text())}"] * bool(said and not differs)
-    words += [_short(differs, 40) or f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
+    words += [_short(differs, 46) or f"{measured.name} {measured.text(one.error)}", _short(one.where, 34)]
     style: dict[str, Any] = {"fontsize": 7.5, "color": LIGHT.ink, "linespacing": 1.4, "parse_math": False}
     axes.text(x + 0.5, low + 0.03, "\n".join(words), ha="center", va="top", **style)
 
@@ -340,7 +355,7 @@ def _common_range(section: Lines) -> tuple[float, float]:
 
 
 def _endless(look: Look) -> list[tuple[str, Any, str]]:
-    return look.cycle * 8
+    return look.cycle * 4
 
 
 def _short(name: str, longest: int = 22) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import viewfinder
@@ -111,7 +112,7 @@ def _curves(evaluation: Evaluation, history: History, verdict: Verdict) -> list[
         )
         pictures.append(picture("Loss", about, partial(plots.loss, history, verdict)))
     for metric in evaluation.task.metrics[: 2 if history.parts else 1]:
-        if len(history.metrics.get(metric.name, ())) > 1:
+        if np.isfinite(history.metrics.get(metric.name, [])).sum() > 1:
             about = f"{metric.about} {'Higher' if metric.higher_is_better else 'Lower'} is better."
             pictures.append(picture(f"Validation {metric.name}", about, partial(plots.metric, history, metric)))
     return pictures

@@ -164,26 +164,26 @@ def _summary(matchings: Sequence[Matching], threshold: float) -> Table:
 
     found, confused, missed = total("found"), total("confused"), total("missed")
     rows = [
-        ("true boxes", found + confused + missed, "all that were to be found"),
-        ("found", found, "at the right place, with the right class"),
-        ("missed", missed, "nothing was said at their place"),
-        ("confused", confused, "at the right place, with a wrong class"),
-        ("doubled", total("doubled"), "a second box where one is already"),
-        ("false", total("false"), "a box where nothing is"),
+        ("true boxes", found + confused + missed),
+        ("found: the right place and class", found),
+        ("confused: the right place, a wrong class", confused),
+        ("missed: nothing was said at their place", missed),
+        ("doubled: said once more where one is already", total("doubled")),
+        ("false: said where nothing is", total("false")),
     ]
     about = (
         f"Boxes with a score of at least {threshold:.2f}, the threshold with the best F1. "
         "At the right place: intersection over union of at least 0.5."
     )
-    return Table("Right and wrong boxes", ("", "boxes", "what it means"), rows, about)
+    return Table("Right and wrong boxes", ("", "boxes"), rows, about)
 
 
 def _by_size(precise: Precision, targets: BoxSets) -> Table:
-    limits = {"small": "below 32 × 32 px", "medium": "up to 96 × 96 px", "large": "larger", "all": ""}
+    words = {"small": "small: below 32 × 32 px", "medium": "medium: up to 96 × 96 px", "large": "large", "all": "all"}
     counts = sizes_of(targets)
-    rows = [(size, limits[size], precise.mean(size=size), counts[size]) for size in limits]
-    about = "Sizes as COCO has them, in pixels of the original images. unknown: no such boxes."
-    return Table("Average precision by size", ("size", "area", "AP", "boxes"), rows, about)
+    rows = [(words[size], 100 * precise.mean(size=size), counts[size]) for size in words]
+    about = "Sizes as COCO has them, by area, in pixels of the original images."
+    return Table("Average precision by size", ("size", "AP %", "boxes"), rows, about)
 
 
 def _by_class(precise: Precision, counts: NDArray[np.int64], names: Sequence[str]) -> list[Section]:
@@ -191,8 +191,8 @@ def _by_class(precise: Precision, counts: NDArray[np.int64], names: Sequence[str
     rows = [
         (
             name,
-            float(ap[k]),
-            float(ap50[k]),
+            100 * float(ap[k]),
+            100 * float(ap50[k]),
             int(counts[k].sum()),
             int(counts[k, k]),
             int(counts[k, -1]),
@@ -200,7 +200,7 @@ def _by_class(precise: Precision, counts: NDArray[np.int64], names: Sequence[str
         )
         for k, name in enumerate(names)
     ]
-    columns = ("class", "AP", "AP50", "boxes", "found", "missed", "confused")
+    columns = ("class", "AP %", "AP50 %", "boxes", "found", "missed", "confused")
     about = "AP: mean over overlaps from 0.50 to 0.95. AP50: an overlap of 0.5 is enough."
     bars = Bars("Average precision of each class", tuple(names), ap.tolist(), "%", about)
     return [*([bars] if len(names) > 1 else []), Table("Each class", columns, rows, about)]
@@ -225,10 +225,10 @@ def _shown(precise: Precision) -> list[int]:
 
 
 def _over_threshold(curve: _Curve) -> Lines:
-    thresholds = np.linspace(0, 1, 201)
-    curves = {name: (thresholds, values) for name, values in curve.at(thresholds).items()}
-    about = f"What a threshold on the score does to all boxes together; F1 is best at {curve.threshold:.2f}."
-    return Lines("The choice of the threshold", curves, "threshold", "share", about=about)
+    thresholds = np.linspace(0, min(1.0, 1.1 * float(curve.scores.max(initial=0.1))), 201)
+    curves = {name.replace("f1", "F1"): (thresholds, values) for name, values in curve.at(thresholds).items()}
+    about = f"What a threshold on the score does to all boxes together. F1 is best at {curve.threshold:.2f}, the line."
+    return Lines("The choice of the threshold", curves, "threshold", "share", about=about, mark=curve.threshold)
 
 
 def _confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Matrix:

@@ -50,7 +50,7 @@ def one_sections(predictions: Sequence[Boxes], targets: BoxSets) -> list[Section
     overlap = _overlaps(predictions, targets)
     known = overlap[np.isfinite(overlap)]
     presence = Matrix("Presence", ("there", "absent"), counts, "Rows are the truth, columns the answer.")
-    return [*(_fit(known) if len(known) else []), presence]
+    return [presence, *(_fit(known) if len(known) else [])]
 
 
 def _fit(overlap: Floats) -> list[Section]:

@@ -45,7 +45,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Lines:
-    """Curves over a common axis, each (x, y) of equal length; `diagonal` draws where y equals x."""
+    """Curves over a common axis, each (x, y) of equal length.
+
+    `diagonal` draws where y equals x, `mark` a line across at one x.
+    """
 
     title: str
     curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -53,6 +56,7 @@ class Lines:
     y_label: str
     diagonal: bool = False
     about: str = ""
+    mark: float | None = None
 
 
 Section = Table | Bars | Matrix | Lines
