@@ -22,14 +22,15 @@ from tests.deploy.bright import bright_detector, bright_images
 KEYS = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX")
 COLUMNS = ["image", "width", "height", "class", "score", "x0", "y0", "x1", "y1", "error"]
 MEASURED = """
-import resource, sys
+import sys
+from pathlib import Path
 from viewfinder.cli.main import main
-sys.argv[0] = "viewfinder"
 try:
     main()
 finally:
-    unit = 1 if sys.platform == "darwin" else 1024
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    # getrusage would begin with the peak of the process that started this one
+    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    print("peak", 1024 * int(peak.split()[1]))
 """
 
 
@@ -121,7 +122,7 @@ def test_killed_in_the_middle_and_called_again_no_row_is_lost_or_doubled(
     bright_images(tmp_path / "few", 40)
     many = tmp_path / "many"
     many.mkdir()
-    for row in range(4000):
+    for row in range(2000):
         (many / f"{row:05d}.png").hardlink_to(tmp_path / "few" / f"{row % 40:05d}.png")
     table, parts = tmp_path / "table.csv", tmp_path / "table.csv.parts"
     command = [sys.executable, "-m", "viewfinder", "predict", model, many, "--table", table, "--threads", 2]
@@ -138,7 +139,7 @@ def test_killed_in_the_middle_and_called_again_no_row_is_lost_or_doubled(
     assert viewfinder("predict", model, many, "--table", tmp_path / "whole.csv").code == 0
     assert table.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     names = [row["image"] for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines())]
-    assert names == [f"many/{row:05d}.png" for row in range(4000)]
+    assert names == [f"many/{row:05d}.png" for row in range(2000)]
     assert not parts.exists() and not list(tmp_path.glob(".*"))
 
 
@@ -239,7 +240,7 @@ def test_a_name_that_is_no_table_is_refused(
     assert outcome.code == 2 and len(outcome.err.strip().splitlines()) == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell a process' peak memory here")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak memory of a program")
 @pytest.mark.parametrize("way", ["table", "folder"])
 def test_memory_does_not_grow_with_the_number_of_images(model: Path, tmp_path: Path, way: str) -> None:
     image = np.zeros((240, 240, 3), np.uint8)
@@ -258,4 +259,4 @@ def test_memory_does_not_grow_with_the_number_of_images(model: Path, tmp_path: P
         command = [sys.executable, "-c", MEASURED, "predict", model, tmp_path / "images", *out, "--threads", 2]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split("peak ")[1]))
-    assert peaks[1] - peaks[0] < 40e6, f"1,350 more images, 233 MB when decoded, took {peaks[1] - peaks[0]:,} bytes"
+    assert peaks[1] - peaks[0] < 20e6, f"1,350 more images, 233 MB when decoded, took {peaks[1] - peaks[0]:,} bytes"
