@@ -28,7 +28,7 @@ __all__ = ["WRITERS", "appearing", "check_table", "columns", "rounded", "rows", 
 Row = dict[str, Any]
 Columns = Mapping[str, type]
 
-AT_ONCE = 1 << 16
+AT_ONCE = 1 << 14
 """Rows of one group in a Parquet file."""
 
 
