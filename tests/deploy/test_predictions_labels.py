@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +134,20 @@ def test_images_of_several_sources_become_one_folder_and_unreadable_ones_are_nam
     assert outcome.code == 1 and "broken.png" in outcome.err
     assert len(read(out)) == 5
     assert len(list((out / "images").iterdir())) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of files are UTF-8 elsewhere")
+@pytest.mark.parametrize("options", [("--as", "labelme"), ("--as", "coco"), ("--table",), ("--no-pictures",)])
+def test_names_of_files_that_are_no_utf_8_stop_nothing(
+    viewfinder: Commands, model: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    bright_images(tmp_path / "photos", 3)
+    photos = os.fsencode(tmp_path / "photos")
+    Path(os.fsdecode(photos + b"/00001.png")).rename(os.fsdecode(photos + b"/\xff1.png"))
+    Path(os.fsdecode(photos + b"/\xff2.png")).write_bytes(b"no image")
+    where = (tmp_path / "table.csv",) if options == ("--table",) else ("--out", tmp_path / "out")
+    outcome = viewfinder("predict", model, tmp_path / "photos", *options, *where)
+    assert outcome.code == 1 and "3 images" in outcome.out
 
 
 @pytest.mark.parametrize("form", ["labelmee", "npz"])

@@ -132,7 +132,7 @@ def _write(folder: Path, predictor: Predictor, records: Iterable[_Record | DataE
     unreadable: list[DataError] = []
     before = "\n"
     with (
-        (folder / "predictions.json").open("w", encoding="utf-8") as text,
+        (folder / "predictions.json").open("w", encoding="utf-8", errors="replace") as text,
         (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.DictWriter(file, ["image", *ANSWERS[about.answer].columns(about.names)])
