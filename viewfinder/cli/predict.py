@@ -2,49 +2,172 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from viewfinder.errors import InputError
+
+if TYPE_CHECKING:
+    from viewfinder.deploy.pictures import Pictures
+    from viewfinder.deploy.predictor import Predictor
+
+__all__ = ["predict"]
+
+SHOWN = 20
+"""Images that could not be read, of which each gets a line."""
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="The model file.")],
-    sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or a competition's download.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Images, folders of images, lists of images (.txt), or a competition's download."),
+    ],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("predictions"),
+    labels: Annotated[
+        str, typer.Option("--as", help="Labels to correct instead of pictures: labelme, voc, yolo, coco; folders.")
+    ] = "",
+    table: Annotated[
+        Path | None, typer.Option(help="One table instead of a folder: .csv, .jsonl or .parquet. Goes on if stopped.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Leave out what scores lower.", show_default="the model's own")
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Draw the answers on copies of the images.")] = True,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older folder of predictions.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older predictions.")] = False,
+    rank: Annotated[int | None, typer.Option(min=0, help="With --table: which of several processes this is.")] = None,
+    world_size: Annotated[int | None, typer.Option(min=1, help="With --table: how many processes there are.")] = None,
 ) -> None:
-    """Answer images: pictures with the answers, predictions.json and predictions.csv.
+    """Answer images: pictures with the answers, predictions.json and predictions.csv; or labels; or one table.
 
     Exit code 1 when some images could not be read; all others are answered.
 
     Example:
 
         viewfinder predict keypoints.onnx photo.jpg photos/ --out predictions
+
+        viewfinder predict faces.onnx new-photos/ --as labelme --out new-faces
+
+        viewfinder predict faces.onnx archive/ --table archive.parquet
     """
+    _refuse_both(labels, table, overwrite, rank, world_size)
+    from viewfinder.deploy.stream import cores
+
+    threads = threads or cores()
+    if table is not None:
+        from viewfinder.deploy.tables import check_table
+
+        check_table(table)
+        _table(*_found(model, sources, threshold), table, threads, overwrite, rank, world_size)
+    elif labels:
+        _labels(*_found(model, sources, threshold), out, labels, threads)
+    else:
+        from viewfinder.deploy.predictions import refuse_existing
+
+        refuse_existing(out, overwrite)
+        _folder(*_found(model, sources, threshold), out, pictures, threads, overwrite)
+
+
+def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | None, size: int | None) -> None:
+    if labels and table is not None:
+        raise InputError("a folder of labels and a table are two things", where="--as", hint="ask for one at a time")
+    if labels and overwrite:
+        hint = "choose another --out: somebody may have corrected them"
+        raise InputError("labels are never overwritten", where="--overwrite", hint=hint)
+    if table is None and (rank, size) != (None, None):
+        raise InputError("several processes write a table", where="--rank", hint="add --table predictions.csv")
+
+
+def _found(model: Path, sources: Sequence[Path], threshold: float | None) -> tuple[Predictor, Pictures]:
+    from viewfinder.deploy.pictures import find_pictures
+    from viewfinder.deploy.predictor import load
+
+    predictor = load(model, threads=1)
+    if threshold is not None:
+        predictor.threshold = threshold
+    return predictor, find_pictures(sources)
+
+
+def _folder(predictor: Predictor, found: Pictures, out: Path, draw: bool, threads: int, overwrite: bool) -> None:
+    from viewfinder.deploy.predictions import write_predictions
+
+    with _bar() as progress:
+        done = write_predictions(
+            predictor, found, out, draw=draw, threads=threads, overwrite=overwrite, progress=progress
+        )
+    typer.echo(f"{done.count:,} images answered: {done.folder}")
+    _tell_unreadable(done.unreadable)
+
+
+def _labels(predictor: Predictor, found: Pictures, out: Path, format: str, threads: int) -> None:
+    from viewfinder.deploy.prelabels import write_prelabels
+
+    with _bar() as progress:
+        done = write_prelabels(predictor, found, out, format, threads=threads, progress=progress)
+    nothing = f", {done.negatives:,} of them without anything" if done.negatives else ""
+    typer.echo(f"{done.count:,} images in {format}{nothing}: {done.folder}")
+    if format == "labelme":
+        typer.echo(f"correct them with: labelme {out / 'images'} --output {out / 'labels'}")
+    _tell_unreadable(done.unreadable)
+
+
+def _table(
+    predictor: Predictor,
+    found: Pictures,
+    table: Path,
+    threads: int,
+    overwrite: bool,
+    rank: int | None,
+    world_size: int | None,
+) -> None:
+    import os
+
+    from viewfinder.deploy.bulk import part_folder, write_table
+    from viewfinder.deploy.ranks import share
+
+    mine = share(os.environ, rank, world_size)
+    try:
+        with _bar() as progress:
+            done = write_table(
+                predictor, found, table, share=mine, threads=threads, overwrite=overwrite, progress=progress
+            )
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nviewfinder: stopped; what is done is in {part_folder(table)}, the same command goes on", err=True
+        )
+        raise typer.Exit(130) from None
+    if not done.joined:
+        typer.echo(f"{mine}: {done.count:,} images answered, {done.unreadable:,} of them unreadable: {done.path}")
+        typer.echo("when all ranks are done, the same command with --world-size 1 makes the table")
+        return
+    typer.echo(f"{done.count - done.unreadable:,} images answered: {done.path}")
+    if done.unreadable:
+        typer.echo(f"viewfinder: {done.unreadable:,} images could not be read: see the column error", err=True)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows (done, of) on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from viewfinder.deploy.predictions import find_pictures, refuse_existing, write_predictions
-    from viewfinder.deploy.predictor import load
-
-    refuse_existing(out, overwrite)
-    predictor, found = load(model, threads), find_pictures(sources)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("predicting", total=len(found))
-        done = write_predictions(
-            predictor,
-            found,
-            out,
-            draw=pictures,
-            overwrite=overwrite,
-            progress=lambda count, of: bar.update(task, completed=count),
-        )
-    typer.echo(f"{done.count:,} images answered: {done.folder}")
-    for error in done.unreadable:
+        task = bar.add_task("predicting", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _tell_unreadable(errors: Sequence[Exception]) -> None:
+    """Name the images that could not be read, and stop with exit code 1 where there are some."""
+    for error in errors[:SHOWN]:
         typer.echo(f"viewfinder: {error}", err=True)
-    if done.unreadable:
+    if len(errors) > SHOWN:
+        typer.echo(f"viewfinder: and {len(errors) - SHOWN:,} more images that could not be read", err=True)
+    if errors:
         raise typer.Exit(1)

@@ -75,6 +75,11 @@ class Answer(Protocol):
         """Return the answer as rows of a table: one, or one for each thing found."""
         ...
 
+    @staticmethod
+    def columns(names: Sequence[str]) -> dict[str, type]:
+        """Return the columns of a prediction's rows, with the type of what is in them: str or float."""
+        ...
+
     def scaled(self, factor: float) -> Answer:
         """Return the answer for the same image, enlarged by `factor`."""
         ...
@@ -131,6 +136,10 @@ class Label:
         scores = self.as_dict().get("scores", {})
         return [{"label": self.label, "score": self.score, **{f"score_{name}": scores[name] for name in scores}}]
 
+    @staticmethod
+    def columns(names: Sequence[str]) -> dict[str, type]:
+        return {"label": str, "score": float, **{f"score_{name}": float for name in names}}
+
     def scaled(self, factor: float) -> Label:
         return self
 
@@ -181,6 +190,10 @@ class Points:
     def as_rows(self) -> list[dict[str, Any]]:
         values = [value if np.isfinite(value) else None for value in self.xy.ravel().tolist()]
         return [dict(zip((f"{name}_{axis}" for name in self.names for axis in "xy"), values, strict=True))]
+
+    @staticmethod
+    def columns(names: Sequence[str]) -> dict[str, type]:
+        return {f"{name}_{axis}": float for name in names for axis in "xy"}
 
     def scaled(self, factor: float) -> Points:
         return Points(self.xy * np.float32(factor), self.names)
@@ -264,6 +277,10 @@ class Boxes:
             {"class": row["class"], "score": row.get("score", 1.0), **side}
             for row, side in zip(rows, sides, strict=True)
         ]
+
+    @staticmethod
+    def columns(names: Sequence[str]) -> dict[str, type]:
+        return {"class": str, "score": float, "x0": float, "y0": float, "x1": float, "y1": float}
 
     def scaled(self, factor: float) -> Boxes:
         return replace(self, xyxy=self.xyxy * np.float32(factor))

@@ -7,36 +7,30 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.answers import Answer
-from viewfinder.data.images import SUFFIXES, load_image
-from viewfinder.data.reading import parts, read
-from viewfinder.deploy.predictor import Predictor, image_files
+from viewfinder.data.answers import ANSWERS, Answer
+from viewfinder.data.images import SUFFIXES
+from viewfinder.deploy.pictures import Pictures
+from viewfinder.deploy.predictor import Predictor
+from viewfinder.deploy.stream import in_order
+from viewfinder.deploy.tables import rounded
 from viewfinder.errors import DataError
 
-__all__ = ["Picture", "Predictions", "find_pictures", "write_predictions"]
+__all__ = ["Predictions", "refuse_existing", "write_predictions"]
 
 SMALLEST = 256
 """Pictures whose longer side is below this are enlarged, so that one sees what was drawn."""
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image by the name that people know it by, loaded when it is its turn."""
-
-    name: str
-    load: Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -48,31 +42,24 @@ class Predictions:
     unreadable: tuple[DataError, ...]
 
 
-def find_pictures(sources: Sequence[Path]) -> list[Picture]:
-    """Return the images of files, folders and anything else that viewfinder reads, such as a competition's download.
-
-    Raises:
-        DataError: a source is not there, or holds no images.
-    """
-    return [picture for source in sources for picture in _pictures(source)]
-
-
 def write_predictions(
     predictor: Predictor,
-    pictures: Sequence[Picture],
+    pictures: Pictures,
     out: Path,
     *,
     draw: bool = True,
+    threads: int = 1,
     overwrite: bool = False,
     progress: Progress = lambda done, of: None,
 ) -> Predictions:
     """Answer images and write a folder, which appears under its name when all is done.
 
     Args:
-        predictor: the model file.
+        predictor: the model file, loaded for one thread.
         pictures: the images; those that cannot be read are left out and named in what is returned.
         out: the folder.
         draw: write the pictures, too.
+        threads: how many images are worked on at once.
         overwrite: replace an older folder of predictions.
         progress: called with (done, of) after each image.
 
@@ -84,16 +71,13 @@ def write_predictions(
     with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=out.parent) as beside:
         folder = Path(beside) / "predictions"
         folder.mkdir()
-        records, table, unreadable = _answer(predictor, pictures, folder if draw else None, progress)
-        about = {"model": predictor.path.name, "task": predictor.about.task, "names": predictor.names}
-        content = {**about, "images": records, "unreadable": [str(error) for error in unreadable]}
-        text = json.dumps(_rounded(content), indent=1, ensure_ascii=False)
-        (folder / "predictions.json").write_text(text + "\n", encoding="utf-8")
-        _write_csv(folder / "predictions.csv", table)
+        work = partial(_record, predictor, pictures, folder if draw else None)
+        records = in_order(work, _file_names(pictures), threads)
+        unreadable = _write(folder, predictor, _told(records, len(pictures), progress))
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
-    return Predictions(out, len(records), tuple(unreadable))
+    return Predictions(out, len(pictures) - len(unreadable), tuple(unreadable))
 
 
 def refuse_existing(out: Path, overwrite: bool) -> None:
@@ -117,43 +101,66 @@ def _ours(out: Path) -> bool:
     return found <= {"predictions.json", "predictions.csv", *pictures}
 
 
-def _pictures(source: Path) -> list[Picture]:
-    if not source.exists():
-        raise DataError("no such file or folder", where=source, hint="check the path")
-    if source.is_dir() and (files := image_files(source)):
-        folder = source.resolve()
-        return [
-            Picture(f"{folder.name}/{file.relative_to(source).as_posix()}", partial(load_image, file)) for file in files
-        ]
-    if source.is_file() and source.suffix.lower() in SUFFIXES:
-        return [Picture(source.name, partial(load_image, source))]
-    there = parts(source)
-    images = read(source, "test" if "test" in there else there[0]).images
-    return [Picture(images.where(row), partial(images.__getitem__, row)) for row in range(len(images))]
+class _Record(NamedTuple):
+    """What is written about one image: into the json, and into the table."""
+
+    content: dict[str, Any]
+    rows: list[dict[str, Any]]
 
 
-def _answer(
-    predictor: Predictor, pictures: Sequence[Picture], folder: Path | None, progress: Progress
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[DataError]]:
-    records: list[dict[str, Any]] = []
-    table: list[dict[str, Any]] = []
+def _record(
+    predictor: Predictor, pictures: Pictures, folder: Path | None, image: tuple[int, str]
+) -> _Record | DataError:
+    """Answer one image, and save its picture where there is a folder for it."""
+    row, file = image
+    try:
+        pixels = pictures.load(row)
+    except DataError as error:
+        return error
+    answer = predictor(pixels)
+    record: dict[str, Any] = {"image": pictures.name(row), "width": pixels.shape[1], "height": pixels.shape[0]}
+    if folder is not None:
+        record["picture"] = file
+        _save(folder / file, _drawn(pixels, answer))
+    return _Record(rounded({**record, **answer.as_dict()}), rounded(answer.as_rows()))
+
+
+def _write(folder: Path, predictor: Predictor, records: Iterable[_Record | DataError]) -> list[DataError]:
+    """Write both files record by record, none of which is kept, and return what could not be read."""
+    about = predictor.about
+    head = json.dumps({"model": predictor.path.name, "task": about.task, "names": about.names}, ensure_ascii=False)
     unreadable: list[DataError] = []
+    before = "\n"
+    with (
+        (folder / "predictions.json").open("w", encoding="utf-8", errors="replace") as text,
+        (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.DictWriter(file, ["image", *ANSWERS[about.answer].columns(about.names)])
+        table.writeheader()
+        text.write(f'{head[:-1]}, "images": [')
+        for record in records:
+            if isinstance(record, DataError):
+                unreadable.append(record)
+                continue
+            text.write(before + json.dumps(record.content, ensure_ascii=False))
+            table.writerows({"image": record.content["image"], **row} for row in record.rows)
+            before = ",\n"
+        errors = json.dumps([str(error) for error in unreadable], ensure_ascii=False)
+        text.write(f'\n], "unreadable": {errors}}}\n')
+    return unreadable
+
+
+def _told(records: Iterable[_Record | DataError], count: int, progress: Progress) -> Iterator[_Record | DataError]:
+    for done, record in enumerate(records, start=1):
+        yield record
+        progress(done, count)
+
+
+def _file_names(pictures: Pictures) -> Iterator[tuple[int, str]]:
+    """Yield each row, and a name for its picture that no other one has."""
     used: set[str] = set()
-    for done, picture in enumerate(pictures, start=1):
-        try:
-            image = picture.load()
-        except DataError as error:
-            unreadable.append(error)
-        else:
-            answer = predictor(image)
-            record: dict[str, Any] = {"image": picture.name, "width": image.shape[1], "height": image.shape[0]}
-            if folder is not None:
-                record["picture"] = _unused(picture.name, used)
-                _save(folder / record["picture"], _drawn(image, answer))
-            records.append({**record, **answer.as_dict()})
-            table += [{"image": picture.name, **row} for row in answer.as_rows()]
-        progress(done, len(pictures))
-    return records, table, unreadable
+    for row in range(len(pictures)):
+        yield row, _unused(pictures.name(row), used)
 
 
 def _drawn(image: NDArray[np.uint8], answer: Answer) -> NDArray[np.uint8]:
@@ -181,19 +188,3 @@ def _unused(name: str, used: set[str]) -> str:
     free = next(candidate for candidate in numbered if candidate.lower() not in used)
     used.add(free.lower())
     return free
-
-
-def _rounded(value: Any) -> Any:
-    """Return the same JSON values with numbers to four decimals, a hundredth of what any model knows."""
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _write_csv(path: Path, table: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]) if table else ["image"])
-        writer.writeheader()
-        writer.writerows(_rounded(list(table)))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from viewfinder.data.answers import ANSWERS, Answer
-from viewfinder.data.images import SUFFIXES, fit, inverted, load_image
+from viewfinder.data.images import SUFFIXES, Fitted, fit, inverted, load_image
 from viewfinder.deploy.description import KEY, Description
 from viewfinder.errors import DataError, ModelFileError
 
@@ -94,9 +94,20 @@ class Predictor:
         """Return an answer an image, in their order. Arguments and errors are those of a single call."""
         every = iter(images)
         answers: list[Answer] = []
-        while chunk := [self._opened(image) for image in islice(every, self._chunk)]:
-            answers += self._answer(chunk)
+        while chunk := [self.fitted(image) for image in islice(every, self._chunk)]:
+            answers += self.answer(chunk)
         return answers
+
+    def fitted(self, image: str | Path | NDArray[Any]) -> Fitted:
+        """Return an image at the size that the network takes. Raises DataError as a call does."""
+        opened = load_image(image) if isinstance(image, str | Path) else _checked(image)
+        return fit(opened, self.about.size, self.about.channels)
+
+    def answer(self, fitted: Sequence[Fitted]) -> list[Answer]:
+        """Return an answer an image, in pixels of the image before it was fitted. Threads may call it at once."""
+        to_image = inverted(np.stack([one.matrix for one in fitted]))
+        every = self.decode(self.outputs(np.stack([one.pixels for one in fitted])), to_image)
+        return [answer.above(self.threshold) for answer in every]
 
     def folder(self, path: str | Path) -> Iterator[tuple[Path, Answer | DataError]]:
         """Yield each image file below a folder, in the order of their names, with its answer.
@@ -118,15 +129,6 @@ class Predictor:
     def decode(self, outputs: dict[str, NDArray[Any]], to_image: NDArray[Any]) -> Sequence[Answer]:
         """Return an answer an image from `outputs`; `to_image` is (N, 2, 3), input pixels to image pixels."""
         return ANSWERS[self.about.answer].decode(outputs, self.names, to_image)
-
-    def _answer(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[Answer]:
-        fitted = [fit(image, self.about.size, self.about.channels) for image in images]
-        to_image = inverted(np.stack([one.matrix for one in fitted]))
-        every = self.decode(self.outputs(np.stack([one.pixels for one in fitted])), to_image)
-        return [answer.above(self.threshold) for answer in every]
-
-    def _opened(self, image: str | Path | NDArray[Any]) -> NDArray[np.uint8]:
-        return load_image(image) if isinstance(image, str | Path) else _checked(image)
 
     def _check_graph(self) -> None:
         """Answer a black image, so that a file whose graph and description do not fit is found now."""

@@ -99,10 +99,14 @@ def number(value: float, decimals: int = 3) -> str:
 
 
 def _names(dataset: Dataset) -> list[str]:
-    """Return file names without suffixes: those that the images have; with their folders where two are equal."""
+    """Return file names without suffixes: those that the images have; with their folders where two are equal.
+
+    Label files hold these names: what is no UTF-8 in them becomes a question mark.
+    """
     if not isinstance(dataset.images, FileImages):
         return [f"{row:06d}" for row in range(len(dataset))]
-    paths = [PurePosixPath(dataset.images.where(row)) for row in range(len(dataset))]
+    every = [dataset.images.where(row).encode("utf-8", "replace").decode() for row in range(len(dataset))]
+    paths = [PurePosixPath(path) for path in every]
     names = [path.stem for path in paths]
     with_folders = [
         "-".join([*(one for one in path.parts[:-1] if one.lower() not in SPLITS), path.stem]) for path in paths

@@ -1,0 +1,132 @@
+"""The images that a prediction is about: files, folders, lists of files, and anything else that viewfinder reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.data.dataset import Images
+from viewfinder.data.images import SUFFIXES, FileImages
+from viewfinder.data.reading import parts, read
+from viewfinder.errors import DataError
+
+__all__ = ["Pictures", "find_pictures"]
+
+LIST = ".txt"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images by the names that people know them by, in an order that is always the same.
+
+    Nothing is loaded before it is asked for; threads may ask at once.
+
+    Args:
+        columns: what stands before the names of a source's images, and those images.
+    """
+
+    columns: tuple[tuple[str, Images], ...]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def name(self, row: int) -> str:
+        """Return an image's name: "photos/more/tom.jpg", "test.csv row 17"."""
+        before, images, inside = self._place(row)
+        # a name that is no UTF-8 is told with question marks: no file of ours could hold it
+        return (before + images.where(inside)).encode("utf-8", "replace").decode()
+
+    def load(self, row: int) -> NDArray[np.uint8]:
+        """Return an image (H, W, C). Raises DataError where it cannot be read."""
+        _, images, inside = self._place(row)
+        return images[inside]
+
+    def digest(self) -> str:
+        """Return a digest of all names in their order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for row in range(len(self)):
+            digest.update(self.name(row).encode() + b"\n")
+        return digest.hexdigest()
+
+    def column(self) -> Images:
+        """Return all images as one column, in which files stay files.
+
+        Raises:
+            DataError: there are several sources, and not all are files on one drive.
+        """
+        every = [images for _, images in self.columns]
+        if len(every) == 1:
+            return every[0]
+        files = [images for images in every if isinstance(images, FileImages) and images.root.is_dir()]
+        try:
+            if len(files) < len(every):
+                raise ValueError
+            paths = [one.root.absolute() / one.where(row) for one in files for row in range(len(one))]
+            root = Path(os.path.commonpath({path.parent for path in paths}))
+        except ValueError:
+            raise DataError("these sources cannot become one folder", hint="give them one by one") from None
+        return FileImages.of(root, tuple(path.relative_to(root).as_posix() for path in paths))
+
+    def _place(self, row: int) -> tuple[str, Images, int]:
+        which = bisect_right(self._ends, row)
+        before, images = self.columns[which]
+        return before, images, row - (self._ends[which - 1] if which else 0)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(len(images) for _, images in self.columns))
+
+
+def find_pictures(sources: Sequence[Path]) -> Pictures:
+    """Return the images of files, folders, lists and anything else that viewfinder reads, such as a download.
+
+    A list is a text file that ends in .txt, with the path of an image in each line, relative to the list's folder.
+    Sources stay in the order given, lines of a list too; images of a folder are sorted by their paths.
+
+    Raises:
+        DataError: a source is not there, or holds no images.
+    """
+    return Pictures(tuple(_column(source) for source in sources))
+
+
+def _column(source: Path) -> tuple[str, Images]:
+    if not source.exists():
+        raise DataError("no such file or folder", where=source, hint="check the path")
+    if source.is_dir() and (files := _files_below(source)):
+        return f"{source.resolve().name}/", FileImages.of(source, files)
+    if source.is_file() and source.suffix.lower() in SUFFIXES:
+        return "", FileImages.of(source.parent, (source.name,))
+    if source.is_file() and source.suffix.lower() == LIST:
+        return "", FileImages.of(source.parent, _listed(source))
+    there = parts(source)
+    return "", read(source, "test" if "test" in there else there[0]).images
+
+
+def _files_below(folder: Path) -> tuple[str, ...]:
+    """Return the paths of all image files, relative to the folder; a hundred thousand of them as text are small."""
+    found = []
+    for place, _, names in os.walk(folder):
+        inside = Path(place).relative_to(folder).as_posix()
+        found += [name if inside == "." else f"{inside}/{name}" for name in names if name.lower().endswith(SUFFIXES)]
+    return tuple(sorted(found, key=lambda path: path.replace("/", "\0")))
+
+
+def _listed(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DataError("is not UTF-8 text", where=file, hint="a list has the path of an image in each line") from None
+    paths = tuple(line.strip() for line in lines if line.strip())
+    if not any((file.parent / path).is_file() for path in paths):
+        hint = "a list has the path of an image in each line, relative to the list's folder"
+        raise DataError("names no file that is there", where=file, hint=hint)
+    return paths
