@@ -48,8 +48,8 @@ class Locate:
         if recipe.train.loss not in (None, "squares"):
             raise RecipeError(f"unknown loss {recipe.train.loss!r}", where=recipe.name, hint="known: squares")
         if len(names) != 1:
-            what = f"finds one kind of thing, and the data has {len(names)}: {', '.join(names)}"
-            hint = f"--merge-classes {names[0]} makes them one; a recipe of the task detect finds them all"
+            what = f"finds one kind of thing, and the data has {len(names)}" + f": {', '.join(names)}" * bool(names)
+            hint = "--merge-classes NAME makes them one; a recipe of the task detect tells them apart"
             raise RecipeError(what, where=recipe.name, hint=hint)
         self.recipe, self.names = recipe, tuple(names)
 
