@@ -173,8 +173,8 @@ def test_the_option_stands_for_the_recipes_key_and_is_refused_by_networks_withou
     wrong = viewfinder("train", tmp_path / "faces.npz", "--recipe", "seed-facetracker", "--weights", "no.safetensors")
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "viewfinder: no.safetensors: no such file; name a .safetensors file, or 'imagenet'\n"
-    without = viewfinder("train", tmp_path / "faces.npz", "--recipe", "digits", "--weights", "imagenet")
-    assert without.err.startswith("viewfinder: digits: unknown option 'model.weights'; ")
+    without = viewfinder("train", tmp_path / "faces.npz", "--recipe", "detect", "--weights", "imagenet")
+    assert without.err.startswith("viewfinder: detect: unknown option 'model.weights'; ")
 
 
 def test_a_download_keeps_the_wanted_tensors_alone(server: str, tmp_path: Path) -> None:
