@@ -74,13 +74,17 @@ def _boxes(rng: np.random.Generator, size: int) -> tuple[tuple[str, ...], Target
 TRUTHS = {"classify": _labels, "keypoints": _points, "detect": _boxes}
 
 
+SMALLER = {"seed-facetracker": {"model.widths": [8, 8, 16, 16, 24], "model.dense": 32}}
+"""What makes a network of many millions of parameters quick; the rest is as in the recipe."""
+
+
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """Return a recipe's run with fresh weights and random data: all that export and prediction need."""
 
     @cache
     def make(recipe_name: str) -> Run:
-        recipe = load_recipe(recipe_name)
+        recipe = load_recipe(recipe_name, SMALLER.get(recipe_name))
         size, channels = recipe.data.size, recipe.data.channels
         rng = np.random.default_rng(7)
         coarse = rng.integers(0, 256, (96, 8, 8, channels), dtype=np.uint8)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats.folders import SPLITS
-from viewfinder.data.images import FileImages, image_file
+from viewfinder.data.images import Files, image_file
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError
 
@@ -100,7 +100,7 @@ def number(value: float, decimals: int = 3) -> str:
 
 def _names(dataset: Dataset) -> list[str]:
     """Return file names without suffixes: those that the images have; with their folders where two are equal."""
-    if not isinstance(dataset.images, FileImages):
+    if not isinstance(dataset.images, Files):
         return [f"{row:06d}" for row in range(len(dataset))]
     paths = [PurePosixPath(dataset.images.where(row)) for row in range(len(dataset))]
     names = [path.stem for path in paths]
