@@ -16,8 +16,8 @@ import torch
 from tests.commands import Commands
 from viewfinder.config import as_json, load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.targets import Labels, PointSets
-from viewfinder.tasks import create
+from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
+from viewfinder.tasks import create, learns_from
 from viewfinder.training.checkpoint import save_checkpoint
 from viewfinder.training.run import Run
 
@@ -57,24 +57,41 @@ FACE = [
 ]
 
 
+def _labels(rng: np.random.Generator, size: int) -> tuple[tuple[str, ...], Targets]:
+    return tuple("0123456789"), Labels(rng.integers(0, 10, 96))
+
+
+def _points(rng: np.random.Generator, size: int) -> tuple[tuple[str, ...], Targets]:
+    return tuple(FACE), PointSets(rng.uniform(0, size, (96, len(FACE), 2)).astype(np.float32))
+
+
+def _boxes(rng: np.random.Generator, size: int) -> tuple[tuple[str, ...], Targets]:
+    counts = rng.integers(0, 3, 96)
+    boxes = [np.sort(rng.uniform(0, size, (count, 2, 2)), axis=1).reshape(-1, 4) for count in counts]
+    return ("face",), BoxSets.of(boxes, [np.zeros(count, dtype=np.int64) for count in counts])
+
+
+TRUTHS = {"classify": _labels, "keypoints": _points, "detect": _boxes}
+
+
+SMALLER = {"seed-facetracker": {"model.widths": [8, 8, 16, 16, 24], "model.dense": 32}}
+"""What makes a network of many millions of parameters quick; the rest is as in the recipe."""
+
+
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """Return a recipe's run with fresh weights and random data: all that export and prediction need."""
 
     @cache
     def make(recipe_name: str) -> Run:
-        recipe = load_recipe(recipe_name)
+        recipe = load_recipe(recipe_name, SMALLER.get(recipe_name))
         size, channels = recipe.data.size, recipe.data.channels
         rng = np.random.default_rng(7)
         coarse = rng.integers(0, 256, (96, 8, 8, channels), dtype=np.uint8)
         pixels = np.stack([cv2.resize(one, (size, size)).reshape(size, size, channels) for one in coarse])
-        names = tuple(FACE if recipe.task == "keypoints" else "0123456789")
-        targets = (
-            PointSets(rng.uniform(0, size, (96, len(names), 2)).astype(np.float32))
-            if recipe.task == "keypoints"
-            else Labels(rng.integers(0, len(names), 96))
-        )
-        dataset = Dataset(recipe.task, names, ArrayImages.of(pixels), targets)
+        kind = learns_from(recipe)
+        names, targets = TRUTHS[kind](rng, size)
+        dataset = Dataset(kind, names, ArrayImages.of(pixels), targets)
         parts = {"train": dataset.select(range(24, 96)), "val": dataset.select(range(24))}
         folder = tmp_path_factory.mktemp(recipe_name)
         (folder / "checkpoints").mkdir()

@@ -160,7 +160,7 @@ def test_an_image_that_is_lower_than_the_crop_is_shown_with_black_above_and_belo
     assert (shown[:, :16] == 0).all()
     assert (shown[:, -16:] == 0).all()
     assert (shown[:, 17:-17].max(axis=(2, 3)) > 0).all()
-    assert len(np.unique(frames[:, 0, 2])) == 50
+    assert len(np.unique(frames[:, 0, 2])) > 20
 
 
 def test_of_an_image_smaller_than_the_crop_all_is_shown() -> None:

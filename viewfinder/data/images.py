@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,7 +25,18 @@ from viewfinder.data.sources import open_zip, readable
 from viewfinder.data.store import Rows, fetch, key_of, open_entry
 from viewfinder.errors import DataError
 
-__all__ = ["SUFFIXES", "FileImages", "Fitted", "decode", "fit", "fit_all", "image_file", "inverted", "load_image"]
+__all__ = [
+    "SUFFIXES",
+    "FileImages",
+    "Files",
+    "Fitted",
+    "decode",
+    "fit",
+    "fit_all",
+    "image_file",
+    "inverted",
+    "load_image",
+]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LARGEST = 1 << 28
@@ -145,6 +156,15 @@ def inverted(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([linear, -linear @ matrices[:, :, 2:]], axis=2)
 
 
+@runtime_checkable
+class Files(Protocol):
+    """A column of images that are files, or become some in a way of their own."""
+
+    def file(self, row: int) -> tuple[bytes, str, tuple[int, int]]:
+        """Return a file's bytes and suffix, and the upright image's width and height. Raises DataError."""
+        ...
+
+
 @dataclass(frozen=True)
 class FileImages:
     """Images in files, decoded when they are asked for.
@@ -187,6 +207,10 @@ class FileImages:
 
     def where(self, row: int) -> str:
         return str(self.paths[self.rows[row]])
+
+    def file(self, row: int) -> tuple[bytes, str, tuple[int, int]]:
+        content, where = self.content(row), self.where(row)
+        return content, PurePosixPath(where).suffix, inspect(content, where).upright
 
     def content(self, row: int) -> bytes:
         """Return a file's bytes. Raises DataError."""
@@ -235,9 +259,8 @@ def image_file(images: Images, row: int) -> tuple[bytes, str, tuple[int, int]]:
 
     A file stays as it is, an image of an array becomes a PNG. Raises DataError for a file that is no image.
     """
-    if isinstance(images, FileImages):
-        content, where = images.content(row), images.where(row)
-        return content, PurePosixPath(where).suffix, inspect(content, where).upright
+    if isinstance(images, Files):
+        return images.file(row)
     image = images[row]
     _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
     return png.tobytes(), ".png", (image.shape[1], image.shape[0])

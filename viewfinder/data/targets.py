@@ -48,6 +48,10 @@ class Targets(Protocol):
         """
         ...
 
+    def within(self, sizes: NDArray[Any]) -> Targets:
+        """Return what of the targets is inside images of these widths and heights (N, 2)."""
+        ...
+
     def renamed(self, names: Sequence[str], new: Sequence[str]) -> Targets:
         """Return the same targets for a dataset whose names are `new` instead of `names`, all of which are in `new`."""
         ...
@@ -91,6 +95,9 @@ class Labels:
     def moved(self, matrices: NDArray[Any], mirrored: NDArray[np.bool_], names: Sequence[str]) -> Labels:
         return self
 
+    def within(self, sizes: NDArray[Any]) -> Labels:
+        return self
+
     def renamed(self, names: Sequence[str], new: Sequence[str]) -> Labels:
         return Labels(np.array([new.index(name) for name in names], dtype=np.int64)[self.ids])
 
@@ -132,6 +139,10 @@ class PointSets:
         xy = move_points(self.xy, matrices)
         swapped = xy[:, flip_order(names)]
         return PointSets(np.where(mirrored[:, None, None], swapped, xy).astype(np.float32))
+
+    def within(self, sizes: NDArray[Any]) -> PointSets:
+        inside = ((self.xy >= 0) & (self.xy <= sizes[:, None])).all(axis=2, keepdims=True)
+        return PointSets(np.where(inside, self.xy, np.float32(np.nan)))
 
     def renamed(self, names: Sequence[str], new: Sequence[str]) -> PointSets:
         xy = np.full((len(self.xy), len(new), 2), np.nan, dtype=np.float32)
@@ -216,7 +227,13 @@ class BoxSets:
 
         Those are left out of which nothing, or a share of less than `least` of their area, is inside.
         """
-        xyxy = clipped(self.xyxy, np.array([width, height]))
+        return self._cut(np.array([width, height]), least)
+
+    def within(self, sizes: NDArray[Any]) -> BoxSets:
+        return self._cut(sizes[self.samples], 0)
+
+    def _cut(self, sizes: NDArray[Any], least: float) -> BoxSets:
+        xyxy = clipped(self.xyxy, sizes)
         left = areas(xyxy)
         return replace(self, xyxy=xyxy).kept((left > 0) & (left >= least * areas(self.xyxy)))
 

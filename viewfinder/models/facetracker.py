@@ -23,7 +23,7 @@ VGG16 = "https://huggingface.co/timm/vgg16.tv_in1k/resolve/main/model.safetensor
 
 
 class SeedFaceTracker(Network):
-    """VGG16 and two heads of 2,048, whatever is largest in the image: 16,826,181 parameters."""
+    """VGG16 without its classifier, the largest value of each channel, two heads: 16,826,181 parameters for one box."""
 
     widths: tuple[Count, ...] = (64, 128, 256, 512, 512)
     """Channels of each stage."""

@@ -6,10 +6,11 @@ import json
 import os
 import struct
 import tempfile
-import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -81,9 +82,11 @@ def fetched(url: str, prefix: str, path: Path) -> Path:
         InputError: it cannot be downloaded, or is no such file; nothing is left behind.
     """
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as stream:
+        with urlopen(url, timeout=_SECONDS) as stream:
             content = _tensors(stream, prefix)
     except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         hint = "try again, or download it elsewhere and name the file"
         raise InputError(f"cannot be downloaded: {getattr(error, 'reason', error)}", where=url, hint=hint) from None
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -48,8 +48,8 @@ class Locate:
         if recipe.train.loss not in (None, "squares"):
             raise RecipeError(f"unknown loss {recipe.train.loss!r}", where=recipe.name, hint="known: squares")
         if len(names) != 1:
-            what = f"finds one kind of thing, and the data has {len(names)}: {', '.join(names)}"
-            hint = f"--merge-classes {names[0]} makes them one; a recipe of the task detect finds them all"
+            what = f"finds one kind of thing, and the data has {len(names)}" + f": {', '.join(names)}" * bool(names)
+            hint = "--merge-classes NAME makes them one; a recipe of the task detect tells them apart"
             raise RecipeError(what, where=recipe.name, hint=hint)
         self.recipe, self.names = recipe, tuple(names)
 
@@ -109,7 +109,8 @@ class Locate:
 class _OneBox(nn.Module):
     """(B, H, W, C) uint8 → boxes (B, 1, 4) in pixels of the input, scores (B, 1), classes (B, 1).
 
-    The mean over the copies, each moved back.
+    The mean over the copies, each moved back. Corners that a network at its beginning exchanges are put right, and no
+    side is shorter than a pixel: of a box without area nobody could say whether two are the same.
     """
 
     def __init__(self, network: nn.Module, copies: Copies, size: int) -> None:
@@ -121,7 +122,7 @@ class _OneBox(nn.Module):
         pairs = zip(answers, self.copies.moves, strict=True)
         boxes = torch.stack([self._back(one[:, 1:] * self.size, move) for one, move in pairs]).mean(0)
         scores = answers[:, :, 0].mean(0)
-        return boxes[:, None], scores[:, None], torch.zeros_like(scores[:, None], dtype=torch.int64)
+        return _with_area(boxes)[:, None], scores[:, None], torch.zeros_like(scores[:, None], dtype=torch.int64)
 
     def _back(self, box: Tensor, move: tuple[bool, int, int]) -> Tensor:
         mirrored, x, y = move
@@ -129,3 +130,9 @@ class _OneBox(nn.Module):
         if mirrored:
             left, right = self.size - right, self.size - left
         return torch.stack([left - x, top - y, right - x, bottom - y], 1)
+
+
+def _with_area(boxes: Tensor) -> Tensor:
+    first, second = boxes[:, :2], boxes[:, 2:]
+    middle, half = (first + second) / 2, ((first - second).abs() / 2).clamp(min=0.5)
+    return torch.cat([middle - half, middle + half], 1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from viewfinder.data.dataset import Dataset, Images
 from viewfinder.data.findings import Finding
-from viewfinder.data.images import SUFFIXES, FileImages, image_file
+from viewfinder.data.images import SUFFIXES, FileImages, Files, image_file
 from viewfinder.data.sources import Source
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
@@ -159,6 +159,6 @@ def write(dataset: Dataset, path: Path) -> None:
 
 
 def _write_image(images: Images, row: int, folder: Path) -> None:
-    stem = PurePosixPath(images.where(row)).stem if isinstance(images, FileImages) else ""
+    stem = PurePosixPath(images.where(row)).stem if isinstance(images, Files) else ""
     content, suffix, _ = image_file(images, row)
     (folder / (f"{row:06d}-{stem}{suffix}" if stem else f"{row:06d}{suffix}")).write_bytes(content)

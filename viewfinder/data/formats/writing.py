@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats.folders import SPLITS
-from viewfinder.data.images import FileImages, image_file
+from viewfinder.data.images import Files, image_file
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError
 
@@ -104,6 +104,8 @@ def _names(dataset: Dataset) -> list[str]:
     Label files hold these names: what is no UTF-8 in them becomes a question mark.
     """
     if not isinstance(dataset.images, FileImages):
+    """Return file names without suffixes: those that the images have; with their folders where two are equal."""
+    if not isinstance(dataset.images, Files):
         return [f"{row:06d}" for row in range(len(dataset))]
     every = [dataset.images.where(row).encode("utf-8", "replace").decode() for row in range(len(dataset))]
     paths = [PurePosixPath(path) for path in every]
