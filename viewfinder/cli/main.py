@@ -16,6 +16,7 @@ from viewfinder.errors import ViewfinderError
 __all__ = ["app", "main"]
 
 VERBS = (
+    "capture",
     "check",
     "show",
     "split",
@@ -27,6 +28,7 @@ VERBS = (
     "submit",
     "export",
     "predict",
+    "live",
     "cache",
     "demo",
 )
