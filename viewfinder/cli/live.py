@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -84,18 +86,33 @@ def live(
 
 def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:
     """Hand each frame to all who show it, until the end or Ctrl-C, and say how it went."""
-    count, model_ms, last = 0, 0.0, None
+    count, model_ms, begin, last = 0, 0.0, time.monotonic(), None
     try:
         for last in frames:
-            for show in shows:
-                show(last)
-            count, model_ms = count + 1, model_ms + last.model_ms
+            with _whole():
+                for show in shows:
+                    show(last)
+                count, model_ms = count + 1, model_ms + last.model_ms
     except KeyboardInterrupt:
         pass
     finally:
         if last is not None:
-            spent = f"{last.pace:.1f} a second, {model_ms / max(1, count):.1f} ms in the model"
+            pace = count / (time.monotonic() - begin)
+            spent = f"{pace:.1f} a second, {model_ms / max(1, count):.1f} ms in the model"
             typer.echo(f"{count:,} frames answered, {last.dropped:,} dropped; {spent}", err=True)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Obey Ctrl-C only after all have shown a frame."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _print_json(seen: Seen) -> None:

@@ -273,7 +273,8 @@ class VideoFile:
         return self._time
 
     def _cut_off(self) -> DataError:
-        what = f"is cut off: {self._number:,} whole frames, then {self._missing:,} bytes are missing"
+        whole = f"{self._number:,} whole frames, then " if self._number else ""
+        what = f"is cut off: {whole}{self._missing:,} bytes are missing"
         return DataError(what, where=self.name, hint="copy or record it again")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.answers import Answer, Boxes, Points
+from viewfinder.data.boxes import clipped
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import InputError
 from viewfinder.live.scene import Scene
@@ -56,7 +59,9 @@ class Chain:
         if not isinstance(answer, Boxes):
             return answer
         tracked = self.tracker.update(answer, time)
-        return Scene(tracked.boxes, tracked.identities, self._points(image, tracked.boxes), tracked.lost)
+        inside = clipped(tracked.boxes.xyxy, np.array(image.shape[1::-1]))  # prediction may look over the edge
+        boxes = replace(tracked.boxes, xyxy=inside)
+        return Scene(boxes, tracked.identities, self._points(image, boxes), tracked.lost)
 
     def _points(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Points, ...]:
         if self.points is None or not len(boxes):

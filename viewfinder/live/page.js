@@ -24,8 +24,7 @@ function tell(figures) {
   }));
 }
 
-async function paint(answer) {
-  const picture = await createImageBitmap(await answer.blob());
+function paint(picture) {
   if (canvas.width !== picture.width || canvas.height !== picture.height) {
     canvas.width = picture.width;
     canvas.height = picture.height;
@@ -46,9 +45,10 @@ async function run() {
       if (answer.status === 410) return say("ended", false);
       if (answer.status === 403) return say("this address is not valid any more", false);
       if (answer.status === 200) {
+        const picture = await createImageBitmap(await answer.blob());
         number = Number(answer.headers.get("X-Number"));
+        paint(picture);
         tell(JSON.parse(answer.headers.get("X-Figures")));
-        await paint(answer);
         say("live", true);
       } else {
         say("no new picture: waiting for the source", false);

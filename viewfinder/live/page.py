@@ -36,11 +36,14 @@ from viewfinder.errors import InputError
 __all__ = ["PORT", "Page"]
 
 PORT = 8765
-QUALITY = 82
+_JPEG = (
+    *(cv2.IMWRITE_JPEG_QUALITY, 82),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # thin lines keep their colour
+)
 WAIT = 1.0
 """Seconds for which a browser waits for a newer picture before it is told that there is none."""
-LINGER = 1.5
-"""Seconds at the end in which a browser that is looking still gets the last picture."""
+LINGER = 0.7
+"""Seconds at the end in which a browser that is looking still gets the last picture, and hears that it was that."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -72,7 +75,8 @@ class Page:
         self._changed = threading.Condition()
         self._picture: NDArray[np.uint8] | None = None
         self._figures: Mapping[str, Any] = {}
-        self._number, self._encoded, self._asked, self._ended = 0, (0, b""), 0.0, False
+        self._number, self._encoded, self._asked = 0, (0, b""), -LINGER
+        self._ended = self._told = False
         settings = uvicorn.Config(self.app(), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="page", daemon=True)
@@ -93,8 +97,8 @@ class Page:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        if time.monotonic() - self._asked < LINGER:
-            time.sleep(LINGER)
+            if time.monotonic() - self._asked < LINGER:
+                self._changed.wait_for(lambda: self._told, LINGER)
         self._server.should_exit = True
         self._thread.join(5.0)
         self._socket.close()
@@ -129,6 +133,9 @@ class Page:
             self._asked = time.monotonic()
             self._changed.wait_for(lambda: self._number > seen or self._ended, WAIT)
             picture, number, figures, ended = self._picture, self._number, self._figures, self._ended
+            if ended and number <= seen:
+                self._told = True
+                self._changed.notify_all()
         if picture is None or number <= seen:
             return Response(status_code=410 if ended else 204)
         headers = {"X-Number": str(number), "X-Figures": json.dumps({"title": self.title, **figures})}
@@ -139,7 +146,7 @@ class Page:
         known, content = self._encoded
         if known != number:
             bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-            content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+            content = cv2.imencode(".jpg", bgr, _JPEG)[1].tobytes()
             self._encoded = (number, content)
         return content
 
@@ -191,6 +198,7 @@ def _bound(host: str, port: int | None) -> socket.socket:
             if sys.platform != "win32":  # there it would let two programs share a port
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, wanted))
+            listening.listen(64)
         except OSError as error:
             listening.close()
             failed = error

@@ -1,7 +1,7 @@
 """From a source to frames: either the latest one only, or every one in order.
 
 When a model is slower than a camera, queued frames make a delay that grows for ever. So a thread reads the source as
-fast as frames come and holds the newest; the others are dropped and counted.
+fast as frames come and holds the newest; the others are dropped. Their numbers tell how many they were.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ RETRY = 0.5
 
 class InOrder:
     """Every frame of a source, one after the other: for files that nobody watches in real time."""
-
-    dropped = 0
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -56,8 +54,6 @@ class Latest:
 
     def __init__(self, source: Source, patience: float = PATIENCE) -> None:
         self.source, self.patience = source, patience
-        self.dropped = 0
-        """Frames that were replaced by a newer one before anybody asked."""
         self._frame: Frame | None = None
         self._error: Exception | None = None
         self._ended = False
@@ -142,7 +138,6 @@ class Latest:
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
-            self.dropped += self._frame is not None
             self._frame = frame
             self._alive = time.monotonic()
             self._changed.notify_all()

@@ -19,7 +19,7 @@ from viewfinder.data.boxes import overlaps
 
 __all__ = ["Tracked", "Tracker"]
 
-ALPHA = 0.7
+ALPHA = 0.6
 """How much of what was measured is believed, against what was predicted."""
 BETA = ALPHA**2 / (2 - ALPHA)
 """The same for the velocity: the choice that follows its changes best (T. Benedict and G. Bordner, 1962)."""

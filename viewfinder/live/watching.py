@@ -65,7 +65,7 @@ class Seen:
         return {
             "frame": self.frame.number,
             "time": round(self.frame.time, 3),
-            **self.answer.as_dict(),
+            **_rounded(self.answer.as_dict()),
             "model_ms": round(self.model_ms, 2),
             "latency_ms": round(self.latency_ms, 2),
             "dropped": self.dropped,
@@ -103,7 +103,7 @@ def watch(
     opened = open_source(source) if isinstance(source, str | int | Path) else source
     with Latest(opened, patience) if latest or opened.live else InOrder(opened) as frames:
         ends: deque[float] = deque([time.monotonic()], maxlen=600)
-        for frame in frames:
+        for count, frame in enumerate(frames, start=1):
             begin = time.monotonic()
             answer = chain(frame.image, frame.time)
             answered = time.monotonic()
@@ -111,7 +111,7 @@ def watch(
             picture = _drawn(frame, answer, wanted, marked) if draw else None
             end = time.monotonic()
             spent, late = 1000 * (answered - begin), 1000 * (end - frame.taken)
-            yield Seen(frame, answer, picture, spent, late, frames.dropped, _pace(ends, end))
+            yield Seen(frame, answer, picture, spent, late, frame.number + 1 - count, _pace(ends, end))
 
 
 def _chain(model: Chain | Predictor | str | Path) -> Chain:
@@ -131,3 +131,12 @@ def _pace(ends: deque[float], now: float) -> float:
         ends.popleft()
     ends.append(now)
     return (len(ends) - 1) / max(1e-6, now - ends[0])
+
+
+def _rounded(value: Any) -> Any:
+    """Return the same JSON values with numbers to four decimals."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
