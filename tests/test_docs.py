@@ -14,6 +14,8 @@ import pytest
 
 import viewfinder as vf
 from tests.commands import Commands
+from tests.live.clips import write_clip
+from tests.live.models import write_bright
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats import kaggle_digits, kaggle_faces, labelme
 from viewfinder.data.samples import digits, faces
@@ -21,7 +23,12 @@ from viewfinder.data.targets import BoxSets
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHORTER = [(r"--minutes \S+", "--minutes 0.02"), (r"--epochs \S+", "--epochs 1"), (r" --open\b", "")]
+SHORTER = [
+    (r"--minutes \S+", "--minutes 0.02"),
+    (r"--epochs \S+", "--epochs 1"),
+    (r" --open\b", ""),
+    (r"--source 0\b", "--source clip.mp4"),
+]
 QUICK = {"train.batch": 16, "train.threads": 1}
 
 
@@ -42,6 +49,8 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.imwrite(str(folder / "seven.png"), few.images[7])
     cv2.imwrite(str(folder / "photo.jpg"), people.images[0])
     shutil.copy(folder / "digit-recognizer.zip", folder / "new.zip")
+    write_clip(folder / "clip.mp4", frames=10)
+    write_bright(folder / "faces.onnx", name="face")
     for name, data in (("digits", "digit-recognizer.zip"), ("keypoints", "facial-keypoints-detection.zip")):
         run = vf.train(vf.read(folder / data), recipe=name, epochs=1, changes=QUICK, out=folder / "runs" / name)
         run.export(folder / f"{name}.onnx")

@@ -16,6 +16,7 @@ from viewfinder.errors import ViewfinderError
 __all__ = ["app", "main"]
 
 VERBS = (
+    "capture",
     "check",
     "show",
     "split",
@@ -28,6 +29,7 @@ VERBS = (
     "submit",
     "export",
     "predict",
+    "live",
     "cache",
     "demo",
 )
