@@ -103,8 +103,6 @@ def _names(dataset: Dataset) -> list[str]:
 
     Label files hold these names: what is no UTF-8 in them becomes a question mark.
     """
-    if not isinstance(dataset.images, FileImages):
-    """Return file names without suffixes: those that the images have; with their folders where two are equal."""
     if not isinstance(dataset.images, Files):
         return [f"{row:06d}" for row in range(len(dataset))]
     every = [dataset.images.where(row).encode("utf-8", "replace").decode() for row in range(len(dataset))]
