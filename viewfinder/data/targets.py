@@ -222,6 +222,10 @@ class BoxSets:
         offsets = np.concatenate([[0], np.cumsum(boxes)])[self.offsets]
         return BoxSets(self.xyxy[boxes], self.classes[boxes], offsets.astype(np.int64))
 
+    def gathered(self, offsets: Integers) -> BoxSets:
+        """Return a column whose sample i has the boxes of the samples from offsets[i] up to offsets[i + 1]."""
+        return replace(self, offsets=self.offsets[offsets])
+
     def clipped(self, width: float, height: float, least: float = 0.0) -> BoxSets:
         """Return boxes cut at the edges of images of one size.
 

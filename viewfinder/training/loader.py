@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from viewfinder.augment.geometry import compose, draw, draw_frames, identity, moving, warp_numpy, warp_torch
+from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics, single
 from viewfinder.augment.pixels import light_numpy, light_torch
 from viewfinder.config import Augment
-from viewfinder.data.targets import Targets
-from viewfinder.errors import DataError
+from viewfinder.data.targets import BoxSets, Targets
+from viewfinder.errors import DataError, RecipeError
 from viewfinder.tasks.base import Task
 
 __all__ = ["Batch", "Loader"]
 
-_ORDER, _MOVES, _LIGHT, _CROPS = range(4)
+_ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS = range(5)
 _AHEAD = 2
 
 
@@ -87,6 +88,9 @@ class Loader:
                 f"fewer rows than a batch: {len(pixels)} training samples, batches of {batch}",
                 hint="add samples, or set train.batch lower",
             )
+        if augment.mosaic and (not isinstance(targets, BoxSets) or augment.border != "constant"):
+            what = "photos are laid side by side for boxes, on black"
+            raise RecipeError(what, where="augment.mosaic", hint='set it to 0, or augment.border to "constant"')
         self.pixels, self.targets, self.names, self.task = pixels, targets, tuple(names), task
         self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
         side = pixels.shape[1]
@@ -101,14 +105,13 @@ class Loader:
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
-        moves = draw(self.augment, self.batch, self.size, self._generator(_MOVES, step))
-        matrices = self._from_frames(rows, step, moves.matrices)
+        pieces = self._pieces(rows, step)
         light = self._generator(_LIGHT, step)
         if self._resident is None:
-            images = torch.from_numpy(self._varied(rows, matrices, light)).to(self.device)
+            images = torch.from_numpy(self._varied(pieces, light)).to(self.device)
         else:
-            images = self._varied_on_device(self._resident, rows, matrices, light)
-        targets = self.task.collate(self.targets.select(rows).moved(matrices, moves.mirrored, self.names))
+            images = self._varied_on_device(self._resident, pieces, light)
+        targets = self.task.collate(self._moved(pieces))
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
 
@@ -138,25 +141,32 @@ class Loader:
             order = self._order = (epoch, self._generator(_ORDER, epoch).permutation(len(self.pixels)))
         return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
 
-    def _from_frames(self, rows: NDArray[np.int64], step: int, moves: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the maps (B, 2, 3) from `pixels` to the batch."""
+    def _pieces(self, rows: NDArray[np.int64], step: int) -> Pieces:
+        """Return which rows make the images of a batch, with the maps from `pixels` to there."""
+        moves = draw(self.augment, self.batch, self.size, self._generator(_MOVES, step))
+        if not self.augment.mosaic:
+            pieces = single(rows, moves)
+        else:
+            chance = self._generator(_MOSAICS, step)
+            pieces = mosaics(rows, moves, self.augment, size=self.size, every=len(self.pixels), rng=chance)
         if not self._framed:
-            return moves
+            return pieces
         side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
-        return compose(draw_frames(self.augment, self._to_pixels[rows], side, self.size, crops), moves)
+        frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
+        return replace(pieces, matrices=compose(frames, pieces.matrices))
 
-    def _varied(
-        self, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
-    ) -> NDArray[np.uint8]:
-        images = self.pixels[rows]
-        if self._framed or moving(self.augment):
-            images = warp_numpy(images, matrices, self.augment.border, self.size if self._framed else None)
-        return light_numpy(images, self.augment, light)
+    def _moved(self, pieces: Pieces) -> Targets:
+        moved = self.targets.select(pieces.rows).moved(pieces.matrices, pieces.mirrored, self.names)
+        return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
 
-    def _varied_on_device(
-        self, pixels: Tensor, rows: NDArray[np.int64], matrices: NDArray[np.float64], light: np.random.Generator
-    ) -> Tensor:
-        images = pixels[torch.from_numpy(rows).to(pixels.device)]
+    def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
+        images = self.pixels[pieces.rows]
         if self._framed or moving(self.augment):
-            images = warp_torch(images, matrices, self.augment.border, self.size if self._framed else None)
-        return light_torch(images, self.augment, light)
+            images = warp_numpy(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
+        return light_numpy(laid(images, pieces.offsets), self.augment, light)
+
+    def _varied_on_device(self, pixels: Tensor, pieces: Pieces, light: np.random.Generator) -> Tensor:
+        images = pixels[torch.from_numpy(pieces.rows).to(pixels.device)]
+        if self._framed or moving(self.augment):
+            images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
+        return light_torch(laid_torch(images, pieces.offsets), self.augment, light)
