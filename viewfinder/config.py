@@ -143,7 +143,7 @@ class Train(_Part):
     minutes: float | None = Field(None, gt=0)
     """Time for the whole training instead of epochs; the number of steps is fixed after the first ones."""
     validations: int | None = Field(None, ge=1)
-    """How often the model is validated over the run; None: after every epoch."""
+    """How often the model is validated over the run, less often where minutes are few; None: after every epoch."""
     until: str | None = None
     """Stop as soon as this holds: "rmse<=1.7", "accuracy>=0.995", "train_loss<=7"."""
     patience: int | None = Field(None, ge=1)

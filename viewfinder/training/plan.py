@@ -37,11 +37,15 @@ def plan_epochs(recipe: Recipe, steps_per_epoch: int) -> Progress:
 
 
 def plan_minutes(recipe: Recipe, steps_per_epoch: int, minutes: float, speed: Speed) -> Progress:
-    """Return the course that fills the time, validations and measuring included."""
+    """Return the course that fills the time, validations and measuring included.
+
+    There are as many validations as the recipe wants, but no more than a small share of the time has room for.
+    """
     left = max(0.0, minutes * 60 - speed.measuring)
     fits = SHARE_FOR_VALIDATION * left / max(speed.validation, 1e-3)
     epochs = left / speed.step / steps_per_epoch
-    count = recipe.train.validations or max(1, int(min(fits, epochs, MOST_VALIDATIONS)))
+    wanted = recipe.train.validations or min(epochs, MOST_VALIDATIONS)
+    count = max(1, int(min(fits, wanted)))
     total = max(1, int((left - count * speed.validation) / speed.step))
     return Progress(total, _evenly(total, count))
 
