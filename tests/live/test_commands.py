@@ -114,6 +114,7 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(
     assert_one_line(
         viewfinder("live", model, "--source", clip, "--out", tmp_path / "a.gif"), "is not the name of a video"
     )
+    assert_one_line(viewfinder("live", model, "--source", clip, "--out", clip), "is the video that is read")
     assert_one_line(viewfinder("live", model, "--source", clip, "--effect", "glasses"), "--points")
     assert_one_line(viewfinder("live", model, "--source", clip, "--effect", "hat"), "no effect is called 'hat'")
     assert_one_line(viewfinder("live", model, "--source", clip, "--points", model), "answers boxes")

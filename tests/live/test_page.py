@@ -52,7 +52,8 @@ def test_the_page_and_its_parts_are_there_and_need_nothing_from_elsewhere(page: 
 
 def test_it_listens_on_this_machine_only(page: Page) -> None:
     assert page.address.startswith("http://127.0.0.1:") and len(page.token) >= 20
-    assert Page("other", port=0).token != page.token
+    with Page("other", port=0) as other:
+        assert other.token != page.token
 
 
 def test_without_the_token_nothing_is_told(page: Page) -> None:
@@ -99,6 +100,12 @@ def test_a_frame_is_given_when_it_is_newer_and_only_the_latest(page: Page, brows
     begin = time.monotonic()
     assert browser.get("frame", params={"after": 3}).status_code == 204
     assert 0.8 < time.monotonic() - begin < 3
+
+
+def test_a_large_picture_is_made_smaller_for_the_line(page: Page, browser: httpx.Client) -> None:
+    page.show(np.zeros((3000, 2000, 3), np.uint8), FIGURES)
+    content = browser.get("frame").content
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape == (1280, 853, 3)
 
 
 def test_who_waits_is_answered_as_soon_as_there_is_a_picture(page: Page, browser: httpx.Client) -> None:

@@ -65,6 +65,7 @@ def live(
 
     if out is not None:
         check_name(out)
+        _refuse_same(source, out)
     chain = Chain(load(model, threads), None if points is None else load(points, threads), threshold)
     if effect is not None:
         find_effect(effect, chain)
@@ -82,6 +83,13 @@ def live(
         _show_all(frames, shows)
     if out is not None and out.exists():
         typer.echo(out, err=True)
+
+
+def _refuse_same(source: str, out: Path) -> None:
+    from viewfinder.errors import InputError
+
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise InputError("is the video that is read", where=out, hint="choose another --out")
 
 
 def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:

@@ -40,6 +40,8 @@ _JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 82),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # thin lines keep their colour
 )
+WIDEST = 1280
+"""The longer side of the pictures on the page in pixels, at most."""
 WAIT = 1.0
 """Seconds for which a browser waits for a newer picture before it is told that there is none."""
 LINGER = 0.7
@@ -52,6 +54,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_EVERYWHERE = ("0.0.0.0", "::")
 _KINDS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 
 
@@ -69,7 +72,8 @@ class Page:
     """
 
     def __init__(self, title: str, host: str = "127.0.0.1", port: int | None = None, token: str | None = None) -> None:
-        self.title, self.host = title, host
+        self.title = title
+        self.name = socket.gethostname() if host in _EVERYWHERE else host
         self.token = token or secrets.token_urlsafe(18)
         self._socket = _bound(host, port)
         self._changed = threading.Condition()
@@ -84,7 +88,7 @@ class Page:
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = f"[{self.name}]" if ":" in self.name else self.name
         return f"http://{name}:{self._socket.getsockname()[1]}/{self.token}/"
 
     def __enter__(self) -> Page:
@@ -116,7 +120,7 @@ class Page:
             Route("/{token}/frame", self._frame),
             Route("/{token}/{name}", self._file),
         ]
-        return _Guard(Starlette(routes=routes), self.token, self.host)
+        return _Guard(Starlette(routes=routes), self.token, self.name)
 
     def _file(self, request: Request) -> Response:
         name = request.path_params.get("name", "page.html")
@@ -145,10 +149,20 @@ class Page:
         """Return a picture's JPEG, made once for all who look."""
         known, content = self._encoded
         if known != number:
-            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            bgr = cv2.cvtColor(_not_too_large(picture), cv2.COLOR_RGB2BGR)
             content = cv2.imencode(".jpg", bgr, _JPEG)[1].tobytes()
             self._encoded = (number, content)
         return content
+
+
+def _not_too_large(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture that a line can carry many times a second."""
+    height, width = picture.shape[:2]
+    factor = WIDEST / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(factor * width)), max(1, round(factor * height)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 class _Guard:
