@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.serving import served
+
 if TYPE_CHECKING:
     from viewfinder.live.page import Page
     from viewfinder.live.recorder import Recorder
@@ -79,7 +81,7 @@ def live(
         if out is not None:
             shows.append(_into(stack.enter_context(Recorder(out, opened.pace))))
         if page:
-            shows.append(_onto(stack.enter_context(_served(f"{model.name} on {opened.name}", host, port, open_page))))
+            shows.append(_onto(stack.enter_context(served(f"{model.name} on {opened.name}", host, port, open_page))))
         _show_all(frames, shows)
     if out is not None and out.exists():
         typer.echo(out, err=True)
@@ -140,17 +142,6 @@ def _into(recorder: Recorder) -> Callable[[Seen], None]:
 def _onto(page: Page) -> Callable[[Seen], None]:
     def show(seen: Seen) -> None:
         if seen.picture is not None:
-            page.show(seen.picture, seen.figures())
+            page.show(seen.picture, seen.told())
 
     return show
-
-
-@contextmanager
-def _served(title: str, host: str, port: int | None, open_page: bool) -> Iterator[Page]:
-    from viewfinder.live.page import Page
-
-    with Page(title, host, port) as page:
-        typer.echo(f"open {page.address}  (Ctrl-C stops)", err=True)
-        if open_page:
-            typer.launch(page.address)
-        yield page

@@ -78,9 +78,9 @@ class Page:
         self._socket = _bound(host, port)
         self._changed = threading.Condition()
         self._picture: NDArray[np.uint8] | None = None
-        self._figures: Mapping[str, Any] = {}
+        self._told_of: Mapping[str, Any] = {}
         self._number, self._encoded, self._asked = 0, (0, b""), -LINGER
-        self._ended = self._told = False
+        self._ended = self._heard = False
         settings = uvicorn.Config(self.app(), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="page", daemon=True)
@@ -102,15 +102,20 @@ class Page:
             self._ended = True
             self._changed.notify_all()
             if time.monotonic() - self._asked < LINGER:
-                self._changed.wait_for(lambda: self._told, LINGER)
+                self._changed.wait_for(lambda: self._heard, LINGER)
         self._server.should_exit = True
         self._thread.join(5.0)
         self._socket.close()
 
-    def show(self, picture: NDArray[np.uint8], figures: Mapping[str, Any]) -> None:
-        """Show an RGB picture (H, W, 3) and figures beside it; returns at once."""
+    def show(self, picture: NDArray[np.uint8], told: Mapping[str, Any]) -> None:
+        """Show an RGB picture (H, W, 3) and what is told beside it; returns at once.
+
+        Args:
+            picture: it must not be changed afterwards.
+            told: "figures" and "things", lists of pairs of words, and "text", a line.
+        """
         with self._changed:
-            self._picture, self._figures, self._number = picture, figures, self._number + 1
+            self._picture, self._told_of, self._number = picture, told, self._number + 1
             self._changed.notify_all()
 
     def app(self) -> ASGIApp:
@@ -136,13 +141,13 @@ class Page:
         with self._changed:
             self._asked = time.monotonic()
             self._changed.wait_for(lambda: self._number > seen or self._ended, WAIT)
-            picture, number, figures, ended = self._picture, self._number, self._figures, self._ended
+            picture, number, told, ended = self._picture, self._number, self._told_of, self._ended
             if ended and number <= seen:
-                self._told = True
+                self._heard = True
                 self._changed.notify_all()
         if picture is None or number <= seen:
             return Response(status_code=410 if ended else 204)
-        headers = {"X-Number": str(number), "X-Figures": json.dumps({"title": self.title, **figures})}
+        headers = {"X-Number": str(number), "X-Told": json.dumps({"title": self.title, **told})}
         return Response(self._jpeg(picture, number), media_type="image/jpeg", headers=headers)
 
     def _jpeg(self, picture: NDArray[np.uint8], number: int) -> bytes:
