@@ -191,12 +191,12 @@ def assert_box_on_light(image: np.ndarray) -> None:
     """Find the bright square inside the dark picture, and the coloured lines on its four edges."""
     x0, y0, x1, y1 = largest(np.abs(image.astype(int) - (230, 255, 230)).max(axis=2) < 16)
     assert 1.5 * SIDE < y1 - y0 < 2.5 * SIDE, "the picture is not on the page"
-    around = np.s_[y0 - 12 : y1 + 12, x0 - 12 : x1 + 12]
+    around = np.s_[y0 - 20 : y1 + 20, x0 - 20 : x1 + 20]
     near = [np.abs(image[around].astype(int) - colour[::-1]).sum(axis=2) < 120 for colour in COLOURS]
     drawn = max(near, key=np.count_nonzero)
-    columns, rows = (np.flatnonzero(drawn.mean(axis=axis) > 0.35) - 12 for axis in (0, 1))  # lines, not words
+    columns, rows = (np.flatnonzero(drawn.mean(axis=axis) > 0.35) - 20 for axis in (0, 1))  # lines, not words
     edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    np.testing.assert_allclose(edges, (0, 0, x1 - x0, y1 - y0), atol=9)
+    np.testing.assert_allclose(edges, (0, 0, x1 - x0, y1 - y0), atol=13)
 
 
 def largest(mask: np.ndarray) -> tuple[int, int, int, int]:
