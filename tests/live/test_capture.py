@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -68,6 +71,20 @@ def test_an_address_gives_motion_jpeg() -> None:
     assert all(one is not None and one.image.shape == (HEIGHT, WIDTH, 3) for one in some)
     times = [one.time for one in some if one is not None]
     assert times[0] == 0 and times == sorted(times)
+
+
+def test_a_video_file_behind_an_address_has_an_end(made: Path) -> None:
+    handler = partial(Quiet, directory=str(made))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        source = open_source(f"http://127.0.0.1:{server.server_port}/clip.avi", timeout=5)
+        assert not source.live
+        assert [one.time for one in frames(source)] == pytest.approx(np.arange(40) / 20)
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None: ...
 
 
 def test_a_password_in_an_address_is_never_shown() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.live.clips import SIDE, TOP, frame, left_of
 from tests.live.models import write_bright
-from viewfinder.data.answers import Label
+from viewfinder.data.answers import Answer, Label, Points
 from viewfinder.data.samples import faces
 from viewfinder.deploy.predictor import Predictor, load
 from viewfinder.errors import InputError
@@ -55,6 +56,27 @@ def test_several_boxes_have_points_each(bright: Predictor, points: Predictor) ->
     record = chain(rgb(0), 0.0).as_dict()["boxes"][0]
     assert record["identity"] == 1 and record["class"] == "light" and record["score"] > 0.9
     assert len(record["points"]) == 15 and len(record["points"]["nose_tip"]) == 2
+
+
+class Trembling(Predictor):
+    """A real predictor whose points are noisy."""
+
+    noise = np.random.default_rng(5)
+
+    def batch(self, images: Any) -> list[Answer]:
+        answers = super().batch(images)
+        return [Points(one.xy + self.noise.normal(0, 2, (15, 2)).astype(np.float32), one.names) for one in answers]
+
+
+def test_points_tremble_less_and_move_with_their_box(made: Path, bright: Predictor, points: Predictor) -> None:
+    steady, trembling = Chain(load(made / "bright.onnx"), points), Chain(bright, Trembling(made / "points.onnx"))
+    errors = []
+    for number in range(40):
+        one, other = (chain(rgb(number), number / 20) for chain in (steady, trembling))
+        assert isinstance(one, Scene) and isinstance(other, Scene)
+        errors.append(other.points[0].xy - one.points[0].xy)
+    assert np.std(errors[5:]) < 0.75 * 2
+    assert np.abs(np.mean(errors[5:], axis=0)).max() < 1
 
 
 def test_no_box_has_no_points(bright: Predictor, points: Predictor) -> None:

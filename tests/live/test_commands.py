@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -114,6 +116,7 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(
     assert_one_line(
         viewfinder("live", model, "--source", clip, "--out", tmp_path / "a.gif"), "is not the name of a video"
     )
+    assert_one_line(viewfinder("live", model, "--source", clip, "--out", clip), "is the video that is read")
     assert_one_line(viewfinder("live", model, "--source", clip, "--effect", "glasses"), "--points")
     assert_one_line(viewfinder("live", model, "--source", clip, "--effect", "hat"), "no effect is called 'hat'")
     assert_one_line(viewfinder("live", model, "--source", clip, "--points", model), "answers boxes")
@@ -155,6 +158,19 @@ def test_capture_writes_photos_by_the_time_of_the_video(viewfinder: Commands, tm
     assert len(paths) == 4 and all(path.suffix == ".jpg" and len(path.stem) == 36 for path in paths)
     lefts = sorted(int(np.argmax(cv2.imread(str(path))[TOP + 30].max(axis=1) > 150)) for path in paths)
     np.testing.assert_allclose(lefts, [left_of(number) for number in (0, 10, 20, 30)], atol=2)
+
+
+def test_capture_shows_what_the_camera_sees(made: Path, tmp_path: Path) -> None:
+    with served(pace=20) as server:
+        arguments = ("--source", server.address, "--count", 8, "--every", 0.3, "--page", "--port", 0)
+        with started("capture", tmp_path, *arguments) as process:
+            assert process.stderr is not None
+            address = re.findall(r"http://\S+", process.stderr.readline())[0]
+            answer = httpx.get(f"{address}frame", trust_env=False, timeout=5)
+            out, error = process.communicate(timeout=30)
+    assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR).shape == (HEIGHT, WIDTH, 3)
+    assert "of 8 photos" in json.loads(answer.headers["x-told"])["text"]
+    assert process.returncode == 0 and "8 photos written" in out, error
 
 
 def test_capture_adds_to_what_is_there_and_ends_with_the_file(viewfinder: Commands, made: Path, tmp_path: Path) -> None:

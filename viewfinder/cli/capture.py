@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from viewfinder.cli.serving import served
+from viewfinder.errors import ViewfinderError
+
+if TYPE_CHECKING:
+    from viewfinder.live.capture import Frame
 
 
 def capture(
     folder: Annotated[Path, typer.Argument(help="Photos are added to images/ in this folder.")],
     source: Annotated[str, typer.Option(help="A camera's number, a video, a folder of images, or an address.")] = "0",
     count: Annotated[int, typer.Option(min=1, help="How many photos.")] = 30,
-    every: Annotated[float, typer.Option(min=0, help="Seconds between two of them; of a video file, its own.")] = 0.5,
+    every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two of them: of the video in a file, of the clock else.")
+    ] = 0.5,
+    page: Annotated[bool, typer.Option(help="Show what the camera sees in a page of this machine.")] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The page's port, 0 for any; by default 8765 if it is free.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a camera or an address.")] = 10.0,
 ) -> None:
     """Collect photos to label: FOLDER/images/<uuid>.jpg, from a camera, a video or an address.
@@ -31,19 +45,34 @@ def capture(
     from viewfinder.live.photos import take_photos
 
     opened = open_source(source, timeout)
-    console, written = Console(stderr=True), 0
+    console, paths = Console(stderr=True), list[Path]()
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
-    try:
-        with (
-            Keys() as keys,
-            Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
-        ):
-            task = bar.add_task(f"{opened.name}, q stops", total=count)
-            enough = lambda: "q" in keys.pressed().lower()  # noqa: E731
-            for _ in take_photos(opened, folder, count=count, every=every, stop=enough):
-                written += 1
-                bar.update(task, completed=written)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        typer.echo(f"{written:,} photos written: {folder / 'images'}")
+    with ExitStack() as stack:
+        shown = stack.enter_context(served(f"photos of {opened.name}", "127.0.0.1", port, open_page)) if page else None
+        keys = stack.enter_context(Keys())
+        bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not console.is_terminal))
+        task = bar.add_task(f"{opened.name}, q stops", total=count)
+
+        def look(frame: Frame) -> None:
+            if shown is not None:
+                told = f"{len(paths):,} of {count:,} photos"
+                shown.show(frame.image, {"figures": [("time", f"{frame.time:.0f} s")], "text": told, "things": []})
+
+        def enough() -> bool:
+            return "q" in keys.pressed().lower()
+
+        try:
+            for path in take_photos(opened, folder, count=count, every=every, look=look, stop=enough):
+                paths.append(path)
+                bar.update(task, completed=len(paths))
+        except KeyboardInterrupt:
+            pass
+        except (OSError, ViewfinderError):
+            if paths:
+                _tell(paths, folder)
+            raise
+    _tell(paths, folder)
+
+
+def _tell(paths: list[Path], folder: Path) -> None:
+    typer.echo(f"{len(paths):,} photos written: {folder / 'images'}")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.serving import served
+
 if TYPE_CHECKING:
     from viewfinder.live.page import Page
     from viewfinder.live.recorder import Recorder
@@ -65,6 +67,7 @@ def live(
 
     if out is not None:
         check_name(out)
+        _refuse_same(source, out)
     chain = Chain(load(model, threads), None if points is None else load(points, threads), threshold)
     if effect is not None:
         find_effect(effect, chain)
@@ -78,10 +81,17 @@ def live(
         if out is not None:
             shows.append(_into(stack.enter_context(Recorder(out, opened.pace))))
         if page:
-            shows.append(_onto(stack.enter_context(_served(f"{model.name} on {opened.name}", host, port, open_page))))
+            shows.append(_onto(stack.enter_context(served(f"{model.name} on {opened.name}", host, port, open_page))))
         _show_all(frames, shows)
     if out is not None and out.exists():
         typer.echo(out, err=True)
+
+
+def _refuse_same(source: str, out: Path) -> None:
+    from viewfinder.errors import InputError
+
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise InputError("is the video that is read", where=out, hint="choose another --out")
 
 
 def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:
@@ -132,17 +142,6 @@ def _into(recorder: Recorder) -> Callable[[Seen], None]:
 def _onto(page: Page) -> Callable[[Seen], None]:
     def show(seen: Seen) -> None:
         if seen.picture is not None:
-            page.show(seen.picture, seen.figures())
+            page.show(seen.picture, seen.told())
 
     return show
-
-
-@contextmanager
-def _served(title: str, host: str, port: int | None, open_page: bool) -> Iterator[Page]:
-    from viewfinder.live.page import Page
-
-    with Page(title, host, port) as page:
-        typer.echo(f"open {page.address}  (Ctrl-C stops)", err=True)
-        if open_page:
-            typer.launch(page.address)
-        yield page

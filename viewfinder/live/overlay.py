@@ -19,14 +19,18 @@ COLOURS = ((230, 120, 0), (86, 180, 233), (0, 190, 130), (240, 228, 66), (204, 1
 def draw_boxes(picture: NDArray[np.uint8], boxes: Boxes, identities: Sequence[int]) -> None:
     """Draw boxes with "face 98 % #3" into an RGB picture (H, W, 3)."""
     for box, identity in list(zip(boxes.xyxy, identities, strict=True))[:MOST_DRAWN]:
-        rectangles(picture, box[None], COLOURS[(identity - 1) % len(COLOURS)])
+        rectangles(picture, box[None], _colour(identity))
     tags(picture, boxes.xyxy[:MOST_DRAWN], _words(boxes, identities))
 
 
-def draw_points(picture: NDArray[np.uint8], points: Sequence[Points]) -> None:
-    """Draw the points of each box into an RGB picture (H, W, 3)."""
-    for number, each in enumerate(points):
-        dots(picture, each.xy, COLOURS[number % len(COLOURS)])
+def draw_points(picture: NDArray[np.uint8], points: Sequence[Points], identities: Sequence[int]) -> None:
+    """Draw the points in each box into an RGB picture (H, W, 3)."""
+    for each, identity in zip(points, identities, strict=False):
+        dots(picture, each.xy, _colour(identity))
+
+
+def _colour(identity: int) -> tuple[int, int, int]:
+    return COLOURS[(identity - 1) % len(COLOURS)]
 
 
 def _words(boxes: Boxes, identities: Sequence[int]) -> list[str]:

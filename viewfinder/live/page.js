@@ -10,18 +10,19 @@ function say(text, good) {
   at("state").className = good ? "good" : "";
 }
 
-function tell(figures) {
-  at("title").textContent = figures.title;
-  at("pace").textContent = figures.pace.toFixed(1);
-  at("model").textContent = `${figures.model_ms.toFixed(1)} ms`;
-  at("latency").textContent = `${figures.latency_ms.toFixed(0)} ms`;
-  at("dropped").textContent = figures.dropped.toLocaleString();
-  at("text").textContent = figures.text;
-  at("things").replaceChildren(...figures.things.map(([name, score]) => {
-    const row = document.createElement("li");
-    for (const text of [name, score]) row.append(Object.assign(document.createElement("span"), { textContent: text }));
-    return row;
-  }));
+function pairs(list, row, first, second) {
+  return list.map((pair) => {
+    const made = document.createElement(row);
+    [first, second].forEach((kind, i) => made.append(Object.assign(document.createElement(kind), { textContent: pair[i] })));
+    return made;
+  });
+}
+
+function tell(told) {
+  at("title").textContent = told.title;
+  at("figures").replaceChildren(...pairs(told.figures, "div", "dt", "dd"));
+  at("text").textContent = told.text;
+  at("things").replaceChildren(...pairs(told.things, "li", "span", "span"));
 }
 
 function paint(picture) {
@@ -48,7 +49,7 @@ async function run() {
         const picture = await createImageBitmap(await answer.blob());
         number = Number(answer.headers.get("X-Number"));
         paint(picture);
-        tell(JSON.parse(answer.headers.get("X-Figures")));
+        tell(JSON.parse(answer.headers.get("X-Told")));
         say("live", true);
       } else {
         say("no new picture: waiting for the source", false);

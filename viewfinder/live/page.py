@@ -40,6 +40,8 @@ _JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 82),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # thin lines keep their colour
 )
+WIDEST = 1280
+"""The longer side of the pictures on the page in pixels, at most."""
 WAIT = 1.0
 """Seconds for which a browser waits for a newer picture before it is told that there is none."""
 LINGER = 0.7
@@ -52,6 +54,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_EVERYWHERE = ("0.0.0.0", "::")
 _KINDS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 
 
@@ -69,14 +72,15 @@ class Page:
     """
 
     def __init__(self, title: str, host: str = "127.0.0.1", port: int | None = None, token: str | None = None) -> None:
-        self.title, self.host = title, host
+        self.title = title
+        self.name = socket.gethostname() if host in _EVERYWHERE else host
         self.token = token or secrets.token_urlsafe(18)
         self._socket = _bound(host, port)
         self._changed = threading.Condition()
         self._picture: NDArray[np.uint8] | None = None
-        self._figures: Mapping[str, Any] = {}
+        self._told_of: Mapping[str, Any] = {}
         self._number, self._encoded, self._asked = 0, (0, b""), -LINGER
-        self._ended = self._told = False
+        self._ended = self._heard = False
         settings = uvicorn.Config(self.app(), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="page", daemon=True)
@@ -84,7 +88,7 @@ class Page:
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = f"[{self.name}]" if ":" in self.name else self.name
         return f"http://{name}:{self._socket.getsockname()[1]}/{self.token}/"
 
     def __enter__(self) -> Page:
@@ -98,15 +102,20 @@ class Page:
             self._ended = True
             self._changed.notify_all()
             if time.monotonic() - self._asked < LINGER:
-                self._changed.wait_for(lambda: self._told, LINGER)
+                self._changed.wait_for(lambda: self._heard, LINGER)
         self._server.should_exit = True
         self._thread.join(5.0)
         self._socket.close()
 
-    def show(self, picture: NDArray[np.uint8], figures: Mapping[str, Any]) -> None:
-        """Show an RGB picture (H, W, 3) and figures beside it; returns at once."""
+    def show(self, picture: NDArray[np.uint8], told: Mapping[str, Any]) -> None:
+        """Show an RGB picture (H, W, 3) and what is told beside it; returns at once.
+
+        Args:
+            picture: it must not be changed afterwards.
+            told: "figures" and "things", lists of pairs of words, and "text", a line.
+        """
         with self._changed:
-            self._picture, self._figures, self._number = picture, figures, self._number + 1
+            self._picture, self._told_of, self._number = picture, told, self._number + 1
             self._changed.notify_all()
 
     def app(self) -> ASGIApp:
@@ -116,7 +125,7 @@ class Page:
             Route("/{token}/frame", self._frame),
             Route("/{token}/{name}", self._file),
         ]
-        return _Guard(Starlette(routes=routes), self.token, self.host)
+        return _Guard(Starlette(routes=routes), self.token, self.name)
 
     def _file(self, request: Request) -> Response:
         name = request.path_params.get("name", "page.html")
@@ -132,23 +141,33 @@ class Page:
         with self._changed:
             self._asked = time.monotonic()
             self._changed.wait_for(lambda: self._number > seen or self._ended, WAIT)
-            picture, number, figures, ended = self._picture, self._number, self._figures, self._ended
+            picture, number, told, ended = self._picture, self._number, self._told_of, self._ended
             if ended and number <= seen:
-                self._told = True
+                self._heard = True
                 self._changed.notify_all()
         if picture is None or number <= seen:
             return Response(status_code=410 if ended else 204)
-        headers = {"X-Number": str(number), "X-Figures": json.dumps({"title": self.title, **figures})}
+        headers = {"X-Number": str(number), "X-Told": json.dumps({"title": self.title, **told})}
         return Response(self._jpeg(picture, number), media_type="image/jpeg", headers=headers)
 
     def _jpeg(self, picture: NDArray[np.uint8], number: int) -> bytes:
         """Return a picture's JPEG, made once for all who look."""
         known, content = self._encoded
         if known != number:
-            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            bgr = cv2.cvtColor(_not_too_large(picture), cv2.COLOR_RGB2BGR)
             content = cv2.imencode(".jpg", bgr, _JPEG)[1].tobytes()
             self._encoded = (number, content)
         return content
+
+
+def _not_too_large(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture that a line can carry many times a second."""
+    height, width = picture.shape[:2]
+    factor = WIDEST / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(factor * width)), max(1, round(factor * height)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 class _Guard:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.live.capture import Source
+from viewfinder.live.capture import Frame, Source
 from viewfinder.live.stream import PATIENCE, InOrder, Latest
 
 __all__ = ["QUALITY", "take_photos"]
@@ -26,6 +26,7 @@ def take_photos(
     *,
     count: int,
     every: float,
+    look: Callable[[Frame], None] = lambda frame: None,
     stop: Callable[[], bool] = lambda: False,
     patience: float = PATIENCE,
 ) -> Iterator[Path]:
@@ -36,6 +37,7 @@ def take_photos(
         folder: it may hold photos already; none is overwritten.
         count: how many photos.
         every: seconds between two of them: of the video in a file, of the clock else.
+        look: called with every frame, also with those that are not kept.
         stop: asked at each frame whether that is enough.
         patience: seconds in which a camera that broke off may come back.
 
@@ -47,6 +49,7 @@ def take_photos(
     with Latest(source, patience) if source.live else InOrder(source) as frames:
         due = WARM_UP if source.live else 0.0
         for frame in frames:
+            look(frame)
             if stop():
                 return
             if frame.time < due - 1e-3:

@@ -66,5 +66,5 @@ class Scene:
         """Return a copy of an RGB image with boxes, names, scores, identities and points."""
         picture = image.copy()
         draw_boxes(picture, self.boxes, self.identities)
-        draw_points(picture, self.points)
+        draw_points(picture, self.points, self.identities)
         return picture

@@ -49,13 +49,15 @@ class Seen:
     dropped: int
     pace: float
 
-    def figures(self) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
         """Return what the page says beside the picture."""
         return {
-            "pace": self.pace,
-            "model_ms": self.model_ms,
-            "latency_ms": self.latency_ms,
-            "dropped": self.dropped,
+            "figures": [
+                ("frames a second", f"{self.pace:.1f}"),
+                ("model", f"{self.model_ms:.1f} ms"),
+                ("frame to drawn", f"{self.latency_ms:.0f} ms"),
+                ("dropped", f"{self.dropped:,}"),
+            ],
             "text": self.answer.text(),
             "things": self.answer.things()[:_LISTED] if isinstance(self.answer, Scene) else [],
         }
