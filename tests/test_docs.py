@@ -28,6 +28,7 @@ SHORTER = [
     (r"--epochs \S+", "--epochs 1"),
     (r" --open\b", ""),
     (r"--source 0\b", "--source clip.mp4"),
+    (r"--times \S+", "--times 2"),
 ]
 QUICK = {"train.batch": 16, "train.threads": 1}
 

@@ -84,6 +84,8 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
 
     if recipe is not None:
         load_recipe(recipe, changes)  # a typing error is told before a long reading
+    if changes.get("model.weights") == "imagenet":
+        typer.echo("ImageNet's weights: downloaded at the first time, then kept in the cache")
     dataset = read(source)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}

@@ -34,6 +34,7 @@ VERSION = 1
 """Part of every key: raise it when a reader or the file's layout changes what is stored."""
 
 _SUFFIX, _UNFINISHED = ".arrays", ".part"
+_DOWNLOADED = ".safetensors"
 _MAGIC = b"viewfinder-1\n\0\0\0"
 _TAIL = struct.Struct("<16sQQI")  # magic, where the description starts, its length and its checksum
 _PIECE = 1 << 20
@@ -144,7 +145,7 @@ def entries() -> list[Entry]:
 def clear() -> int:
     """Delete everything that viewfinder wrote into the cache folder. Returns the bytes that this freed."""
     freed = 0
-    for path in [*cache_folder().glob(f"*{_SUFFIX}"), *cache_folder().glob(f"*{_UNFINISHED}")]:
+    for path in (path for suffix in (_SUFFIX, _UNFINISHED, _DOWNLOADED) for path in cache_folder().glob(f"*{suffix}")):
         with contextlib.suppress(OSError):  # Windows does not delete what another process has mapped
             size = path.stat().st_size
             path.unlink()

@@ -41,7 +41,7 @@ def weights_file(wanted: str, url: str, prefix: str) -> Path:
             hint = f"name a .safetensors file, or {DOWNLOADED!r}"
             raise InputError("no such file", where=path, hint=hint)
         return path
-    path = cache_folder() / "weights" / ("-".join(url.split("/")[3:5]) + ".safetensors")
+    path = cache_folder() / ("-".join(url.split("/")[3:5]) + ".safetensors")
     return path if path.is_file() else fetched(url, prefix, path)
 
 
@@ -90,7 +90,7 @@ def fetched(url: str, prefix: str, path: Path) -> Path:
         hint = "try again, or download it elsewhere and name the file"
         raise InputError(f"cannot be downloaded: {getattr(error, 'reason', error)}", where=url, hint=hint) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    handle, beside = tempfile.mkstemp(".part", path.name, path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

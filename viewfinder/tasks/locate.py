@@ -36,7 +36,9 @@ class Locate:
 
     name, learns_from = "locate", "detect"
     metrics = (
-        Metric("iou", True, "%", "How much the box and the true one overlap, as a share of both; on average."),
+        Metric(
+            "iou", True, "", "How much the box and the true one overlap, from 0 to 1; the mean of images that show one."
+        ),
         Metric("presence", True, "%", "The share of images where it is rightly said whether the object is there."),
     )
     error = Metric("error", False, "", "What the box's overlap lacks, plus how far the probability is off.")
