@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -79,10 +80,16 @@ def mosaics(
 
 
 def laid(moved: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return images (B, H, W, C) from moved pieces (P, H, W, C) that are black where they have nothing to show."""
+    """Return images (B, H, W, C) from moved pieces (P, H, W, C) that are black where they have nothing to show.
+
+    The memory of the pieces is used.
+    """
     if len(offsets) == len(moved) + 1:
         return moved
-    return np.asarray(np.maximum.reduceat(moved, offsets[:-1], axis=0), dtype=np.uint8)
+    for first, last in pairwise(offsets):
+        for piece in moved[first + 1 : last]:
+            cv2.max(moved[first], piece, moved[first])
+    return moved[offsets[:-1]]
 
 
 def laid_torch(moved: Tensor, offsets: NDArray[np.int64]) -> Tensor:
