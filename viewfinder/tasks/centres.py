@@ -18,8 +18,8 @@ __all__ = ["MOST", "Decoded", "centre_loss", "suppressed"]
 
 SPREAD = 0.12
 """Deviation of the heat around a centre, as a share of the box's side."""
-NARROWEST = 0.5
-"""The least deviation, in cells."""
+NARROWEST = 0.8
+"""The least deviation, in cells: so the cells beside a small thing's centre learn its box, too."""
 NEAR = 0.3
 """Cells with more heat than this learn the sides of the box."""
 MOST = 200
