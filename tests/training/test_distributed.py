@@ -33,13 +33,13 @@ COMMON = VARIED | {
     "data.val": 0.2,
     "data.similar": False,
     "train.batch": 12,
-    "train.validations": 20,
+    "train.validations": 15,
     "train.precision": "float32",
     "train.threads": 1,
     "optim.lr": 0.002,
 }
 RECIPES = {"digits": COMMON | {"model.members": 3}, "keypoints": COMMON | {"model.widths": [16, 16, 16]}}
-EPOCHS = 4
+EPOCHS = 3
 
 JOBS = """
 import json, sys
@@ -51,7 +51,7 @@ KILLED = """
 import json, os, shutil, signal, sys
 import viewfinder as vf
 def see(event):
-    if event["event"] == "validation" and event["step"] >= 9 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    if event["event"] == "validation" and event["step"] >= 6 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         shutil.copytree("runs", "before")
         os.kill(os.getpid(), signal.SIGKILL)
 job = json.loads(sys.argv[1])
@@ -104,7 +104,7 @@ def interrupted(folder: Path, name: str) -> Path:
     """Return a run of one process that was stopped half-way."""
 
     def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "validation" and event["step"] >= 9:
+        if event["event"] == "validation" and event["step"] >= 6:
             raise KeyboardInterrupt
 
     what = job(folder, name)
@@ -138,7 +138,7 @@ def test_the_command_trains_in_two_processes_as_in_one_and_one_of_them_speaks(
     ended = torchrun("-m", "viewfinder", "train", "keypoints.npz", *options, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "next: viewfinder evaluate together\n"
-    assert ended.stderr.count("training on") == ended.stderr.count("trained 20 steps") == 1
+    assert ended.stderr.count("training on") == ended.stderr.count("trained 15 steps") == 1
     run = vf.open_run(folder / "together")
     assert run.info["processes"] == 2
     assert {path.name for path in run.folder.iterdir()} == {

@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import os
 import socket
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn import Parameter
 
 from viewfinder.augment.share import Share
@@ -178,8 +181,33 @@ def _connect() -> None:
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count())
     with _others_there():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
-    atexit.register(dist.destroy_process_group)  # not before: torchrun's store does not serve a second joining
+        store, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
+        met = _met(store, rank, size)
+        backends = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        dist.init_process_group(backends, store=met, rank=rank, world_size=size, timeout=PATIENCE)
+    atexit.register(dist.destroy_process_group)  # not before: a store does not serve a second joining
+
+
+def _met(store: dist.Store, rank: int, size: int) -> dist.Store:
+    """Return a part of the store for the processes that run now.
+
+    torchrun keeps one store over its restarts: the addresses of processes that are gone are still in it. So the first
+    process names a place that was never used, and the others stay there once it has answered them.
+    """
+    if rank == 0:
+        place = uuid.uuid4().hex
+        store.set("viewfinder meets at", place)
+        fresh = PrefixStore(place, store)
+        for other in range(1, size):
+            fresh.set(f"welcome {fresh.get(f'here is {other}').decode()}", "")
+        return fresh
+    name = uuid.uuid4().hex
+    while True:
+        fresh = PrefixStore(store.get("viewfinder meets at").decode(), store)
+        fresh.set(f"here is {rank}", name)
+        with contextlib.suppress(dist.DistStoreError):  # not within the second: it may be the place of a former start
+            fresh.wait([f"welcome {name}"], timedelta(seconds=1))
+            return fresh
 
 
 def leads() -> bool:

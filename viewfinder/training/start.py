@@ -131,8 +131,8 @@ def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     _same_data(run.info, run.known)
     _restore(session)
     progress, team = session.progress, session.team
-    if progress.ended and restarted():
-        return run
+    if progress.ended and (restarted() or (launch() and run.info.get("launch") == launch())):
+        return run  # a process was lost after the last step
     if progress.ended:
         hint = "train a new run with more epochs or minutes"
         raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=hint)
@@ -263,12 +263,12 @@ def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
 
 
 def _begun(out: str | Path | None, recipe: Recipe) -> Path | None:
-    """Return the run that this launch of torchrun began before it lost a process."""
-    if not restarted():
-        return None
-    for folder in [Path(out)] if out else Path("runs").glob(f"{recipe.name}-*"):
+    """Return the run that this launch of torchrun began with this recipe, before it lost a process."""
+    known = [Path(out)] if out else Path("runs").glob(f"{recipe.name}-*") if restarted() else []
+    for folder in known if launch() else []:
         with contextlib.suppress(RunError):
-            if open_run(folder).info.get("launch") == launch():
+            info = open_run(folder).info
+            if info.get("launch") == launch() and info["recipe"] == as_json(recipe):
                 return folder
     return None
 
