@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn import Parameter
 
@@ -188,7 +188,7 @@ def _connect() -> None:
     atexit.register(dist.destroy_process_group)  # not before: a store does not serve a second joining
 
 
-def _met(store: dist.Store, rank: int, size: int) -> dist.Store:
+def _met(store: Store, rank: int, size: int) -> Store:
     """Return a part of the store for the processes that run now.
 
     torchrun keeps one store over its restarts: the addresses of processes that are gone are still in it. So the first
