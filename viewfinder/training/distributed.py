@@ -18,18 +18,19 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 from torch.nn import Parameter
 
 from viewfinder.augment.share import Share
 from viewfinder.errors import RecipeError, RunError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 __all__ = ["ALONE", "Team", "join", "launch", "leads", "restarted"]
 
@@ -177,6 +178,8 @@ def _connect() -> None:
     if missing or not dist.is_available():
         what = f"{missing[0]} is not" if missing else "torch.distributed is not there, but WORLD_SIZE is"
         raise RunError(f"{what} set", where="environment", hint="start with torchrun, or unset WORLD_SIZE")
+    from torch.distributed.rendezvous import rendezvous
+
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count())
@@ -194,6 +197,8 @@ def _met(store: Store, rank: int, size: int) -> Store:
     torchrun keeps one store over its restarts: the addresses of processes that are gone are still in it. So the first
     process names a place that was never used, and the others stay there once it has answered them.
     """
+    from torch.distributed.distributed_c10d import PrefixStore
+
     if rank == 0:
         place = uuid.uuid4().hex
         store.set("viewfinder meets at", place)
