@@ -33,13 +33,17 @@ COMMON = VARIED | {
     "data.val": 0.2,
     "data.similar": False,
     "train.batch": 12,
-    "train.validations": 15,
+    "train.validations": 10,
     "train.precision": "float32",
     "train.threads": 1,
     "optim.lr": 0.002,
 }
-RECIPES = {"digits": COMMON | {"model.members": 3}, "keypoints": COMMON | {"model.widths": [16, 16, 16]}}
-EPOCHS = 3
+SMALL = {
+    "digits": {"members": 3, "widths": [8, 8], "depths": [1, 1]},
+    "keypoints": {"widths": [8, 8, 8], "depths": [0, 1, 0]},
+}
+RECIPES = {name: COMMON | {f"model.{key}": value for key, value in model.items()} for name, model in SMALL.items()}
+EPOCHS = 2
 
 JOBS = """
 import json, sys
@@ -51,7 +55,7 @@ KILLED = """
 import json, os, shutil, signal, sys
 import viewfinder as vf
 def see(event):
-    if event["event"] == "validation" and event["step"] >= 6 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    if event["event"] == "validation" and event["step"] >= 4 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         shutil.copytree("runs", "before")
         os.kill(os.getpid(), signal.SIGKILL)
 job = json.loads(sys.argv[1])
@@ -65,7 +69,7 @@ def torchrun(*arguments: str, restarts: int = 0, cwd: Path) -> subprocess.Comple
     command = [*launcher, f"--max-restarts={restarts}", "--monitor-interval=0.1", *arguments]
     path = os.pathsep.join([str(Path(vf.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=200, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,7 @@ def interrupted(folder: Path, name: str) -> Path:
     """Return a run of one process that was stopped half-way."""
 
     def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "validation" and event["step"] >= 6:
+        if event["event"] == "validation" and event["step"] >= 4:
             raise KeyboardInterrupt
 
     what = job(folder, name)
@@ -138,7 +142,7 @@ def test_the_command_trains_in_two_processes_as_in_one_and_one_of_them_speaks(
     ended = torchrun("-m", "viewfinder", "train", "keypoints.npz", *options, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "next: viewfinder evaluate together\n"
-    assert ended.stderr.count("training on") == ended.stderr.count("trained 15 steps") == 1
+    assert ended.stderr.count("training on") == ended.stderr.count("trained 10 steps") == 1
     run = vf.open_run(folder / "together")
     assert run.info["processes"] == 2
     assert {path.name for path in run.folder.iterdir()} == {
