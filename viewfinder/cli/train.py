@@ -89,12 +89,12 @@ def train(
 def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
     from viewfinder.config import fitting_recipe, load_recipe
     from viewfinder.data.reading import read
-    from viewfinder.training.distributed import join
+    from viewfinder.training.distributed import join, leads
     from viewfinder.training.start import train as begin
 
     if recipe is not None:
         load_recipe(recipe, changes)  # a typing error is told before a long reading
-    if changes.get("model.weights") == "imagenet":
+    if changes.get("model.weights") == "imagenet" and leads():
         typer.echo("ImageNet's weights: downloaded at the first time, then kept in the cache")
     with join().in_turn():
         dataset = read(source)
