@@ -10,19 +10,22 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
 import viewfinder as vf
+from viewfinder import tasks
+from viewfinder.augment.share import Share
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.reading import write
-from viewfinder.data.targets import Labels, PointSets
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import RecipeError
 from viewfinder.training.checkpoint import load_checkpoint
 from viewfinder.training.distributed import Team
+from viewfinder.training.loader import Batch, Loader
 
 ROWS = 75
 SIZE = 32
@@ -187,6 +190,28 @@ def test_shares_are_disjoint_and_complete_and_each_member_gets_its_own_samples()
     assert sorted(np.concatenate(shares)) == list(range(12))
     assert [list(share // 4) for share in shares] == [[0, 0, 1, 1, 2, 2]] * 2
     assert sorted(np.concatenate([Team(rank, 3).piece(7).places for rank in range(3)])) == list(range(7))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_shares_of_a_batch_are_together_the_batch_of_one_process(backend: Literal["numpy", "torch"]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (20, SIZE, SIZE, 1), dtype=np.uint8)
+    corners = [rng.uniform(0, 16, (row % 3, 2)) for row in range(20)]
+    boxes = BoxSets.of(
+        [np.hstack([one, one + 9]) for one in corners], [np.zeros(len(one), dtype=int) for one in corners]
+    )
+    recipe = vf.load_recipe("detect", VARIED | {"augment.mosaic": 0.5, "augment.light": 0.5})
+
+    def batch(share: Share | None) -> Batch:
+        task = tasks.create(recipe, ("thing",))
+        about = {"names": ("thing",), "task": task, "batch": 12, "augment": recipe.augment, "seed": 5}
+        return Loader(pixels, boxes, **about, backend=backend, share=share).batch_at(3)
+
+    whole, shares = batch(None), [Team(rank, 2).share(12, members=2) for rank in range(2)]
+    for share in shares:
+        part = batch(share)
+        assert torch.equal(part.images, whole.images[share.places])
+        assert all(torch.equal(part.targets[name], value) for name, value in whole.targets.items())
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
