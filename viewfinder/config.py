@@ -161,7 +161,7 @@ class Train(_Part):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads; None: as many as there are cores."""
+    """CPU threads; None: as many as there are cores, shared by the processes of a machine."""
     seed: int = Field(42, ge=0, lt=2**32)
     """Decides weights, order, augmentation, dropout and split."""
 

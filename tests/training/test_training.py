@@ -80,6 +80,13 @@ def test_a_goal_ends_the_training(squares: Dataset, tmp_path: Path) -> None:
     assert events_of(run, "validation")[-1]["metrics"]["accuracy"] >= 0.9
 
 
+def test_the_share_of_the_time_that_was_spent_waiting_for_data_is_told(squares: Dataset, tmp_path: Path) -> None:
+    run = vf.train(squares, recipe="digits", epochs=8, changes=QUICK, out=tmp_path / "run")
+    told = [event["waited"] for event in run.events() if event["event"] in ("train", "end")]
+    assert told
+    assert all(0 <= share < 1 for share in told)
+
+
 def test_patience_ends_a_training_that_does_not_improve(squares: Dataset, tmp_path: Path) -> None:
     changes = QUICK | {"optim.lr": 1e-9, "train.patience": 2, "train.average": 0}
     run = vf.train(squares, recipe="digits", epochs=40, changes=changes, out=tmp_path / "run")

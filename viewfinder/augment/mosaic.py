@@ -42,6 +42,13 @@ class Pieces:
     mirrored: NDArray[np.bool_]
     offsets: NDArray[np.int64]
 
+    def of(self, images: NDArray[np.int64]) -> Pieces:
+        """Return what those images of the batch are made of."""
+        counts = np.diff(self.offsets)[images]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        every = np.arange(offsets[-1]) + np.repeat(self.offsets[images] - offsets[:-1], counts)
+        return Pieces(self.rows[every], self.matrices[every], self.mirrored[every], offsets)
+
 
 def single(rows: NDArray[np.int64], moves: Moves) -> Pieces:
     """Return one photo an image."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder.augment.share import Share
 from viewfinder.config import Augment
 
 __all__ = ["light_numpy", "light_torch"]
@@ -53,24 +54,30 @@ class _Strengths:
     erased: NDArray[np.int64]
 
 
-def light_numpy(images: Pixels, spec: Augment, rng: np.random.Generator) -> Pixels:
-    """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are."""
-    strengths = _draw(spec, images.shape, rng)
+def light_numpy(images: Pixels, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Pixels:
+    """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are.
+
+    Args:
+        share: which samples of a batch they are; by default they are all of it.
+    """
+    share = share or Share.all(len(images))
+    strengths = _draw(spec, images.shape, rng, share)
     mean = _means(images) if spec.contrast or spec.erase else None
     if _tabled(spec):
         images = _look_up(images, _tables(strengths, mean))
     if spec.blur:
         images = _blurred(images, strengths.blur, _radius(spec.blur, images.shape))
     if spec.noise:
-        images = _noisy(images, strengths.noise, rng)
+        images = _noisy(images, strengths.noise, rng, share)
     if spec.erase and mean is not None:
         images = _erased(images, strengths.erased, mean)
     return images
 
 
-def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator) -> Tensor:
+def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Tensor:
     """Return images (N, H, W, C) uint8 in other light, on their own device; as `light_numpy`."""
-    strengths = _draw(spec, tuple(images.shape), rng)
+    share = share or Share.all(len(images))
+    strengths = _draw(spec, tuple(images.shape), rng, share)
     mean = images.float().mean(dim=(1, 2)) if spec.contrast or spec.erase else None
     if _tabled(spec):
         tables = _tables(strengths, None if mean is None else mean.cpu().numpy())
@@ -78,14 +85,15 @@ def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator) -> Tens
     if spec.blur:
         images = _blurred_torch(images, strengths.blur, _radius(spec.blur, tuple(images.shape)))
     if spec.noise:
-        images = _noisy_torch(images, strengths.noise, int(rng.integers(2**63)))
+        images = _noisy_torch(images, strengths.noise, int(rng.integers(2**63)), share)
     if spec.erase and mean is not None:
         images = _erased_torch(images, strengths.erased, mean)
     return images
 
 
-def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> _Strengths:
-    count, height, width, channels = shape
+def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share: Share) -> _Strengths:
+    _, height, width, channels = shape
+    count, places = share.whole, share.places
     uniform = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
     shifts = rng.uniform(-1, 1, (count, channels)).astype(np.float32)
     positive = rng.random((count, 2), dtype=np.float32)
@@ -94,12 +102,12 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> _S
         uniform *= np.concatenate([together, gamma, together], axis=1)
         shifts *= shifted
     return _Strengths(
-        contrast=(1 + spec.contrast) ** uniform[:, 0],
-        gamma=(1 + spec.gamma) ** uniform[:, 1],
-        brightness=spec.brightness * uniform[:, 2:] + spec.channel_shift * shifts,
-        blur=spec.blur * positive[:, 0],
-        noise=255 * spec.noise * positive[:, 1],
-        erased=_rectangles(spec.erase, count, height, width, rng),
+        contrast=(1 + spec.contrast) ** uniform[places, 0],
+        gamma=(1 + spec.gamma) ** uniform[places, 1],
+        brightness=spec.brightness * uniform[places, 2:] + spec.channel_shift * shifts[places],
+        blur=spec.blur * positive[places, 0],
+        noise=255 * spec.noise * positive[places, 1],
+        erased=_rectangles(spec.erase, count, height, width, rng)[places],
     )
 
 
@@ -172,10 +180,10 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     return _as_pixels(planes.reshape(count, channels, height, width).permute(0, 2, 3, 1))
 
 
-def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator) -> Pixels:
-    count, size = len(images), images[0].size
+def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Share) -> Pixels:
+    size = images[0].size
     grains = rng.standard_normal(_GRAINS * size, dtype=np.float32)
-    starts = rng.integers(0, (_GRAINS - 1) * size, count)
+    starts = rng.integers(0, (_GRAINS - 1) * size, share.whole)[share.places]
     changed = np.empty_like(images)
     for image, start, sigma, result in zip(images, starts.tolist(), sigmas, changed, strict=True):
         noise = (grains[start : start + size] * sigma).reshape(image.shape)
@@ -183,9 +191,10 @@ def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator) -> Pixels:
     return changed
 
 
-def _noisy_torch(images: Tensor, sigmas: Floats, seed: int) -> Tensor:
+def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Tensor:
     generator = torch.Generator(images.device).manual_seed(seed)
-    noise = torch.randn(images.shape, device=images.device, generator=generator)
+    noise = torch.randn((share.whole, *images.shape[1:]), device=images.device, generator=generator)
+    noise = noise if len(images) == share.whole else noise[torch.from_numpy(share.places).to(images.device)]
     return _as_pixels(images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None])
 
 

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch"]
 
+WORTH_SAYING = 0.05
+
 
 class Watch:
     """Shows loss, metric, images a second, time gone and time left; a line a validation where nobody looks."""
 
-    def __init__(self, with_tensorboard: bool = False) -> None:
+    def __init__(self, with_tensorboard: bool = False, quiet: bool = False) -> None:
         if with_tensorboard:
             require_tensorboard()
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, quiet=quiet)
         self.folder: Path | None = None
         self.best = ""
         self._with_tensorboard = with_tensorboard
@@ -66,7 +68,7 @@ class Watch:
         last = run.events()[-1]
         metric = run.recipe.train.metric or run.task.metrics[0].name
         best = f", best {metric} {last['best']:.5g} at step {last['best_step']}" if last["best"] is not None else ""
-        self.console.print(f"trained {last['step']} steps in {_clock(last['seconds'])}{best}")
+        self.console.print(f"trained {last['step']} steps in {_clock(last['seconds'])}{best}{_waits(last)}")
 
     def _begin(self, event: Event) -> None:
         self.folder = Path(event["folder"])
@@ -95,7 +97,14 @@ class Watch:
         total = self._bar.tasks[0].total or 0
         left = _clock(pace * (total - event["step"]))
         speed = f"{event['images_per_second']:,.0f} images/s"
-        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {_clock(event['seconds'])} gone, {left} left"
+        gone = f"{_clock(event['seconds'])} gone, {left} left{_waits(event)}"
+        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {gone}"
+
+
+def _waits(event: Event) -> str:
+    """Say how much of the time goes to waiting for data, where that is worth a word."""
+    waited = event.get("waited", 0)
+    return f", {100 * waited:.0f} % waiting for data" if waited > WORTH_SAYING else ""
 
 
 def _clock(seconds: float) -> str:

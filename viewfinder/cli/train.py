@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viewfinder.errors import InputError
+from viewfinder.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
     from viewfinder.cli.progress import Watch
@@ -56,8 +56,9 @@ def train(
     useless = {"recipe": recipe, "set": change, **named, **began} if resume else {"data": data}
     _refuse_useless(useless, "--resume" if resume else "a source")
     from viewfinder.cli.progress import Watch
+    from viewfinder.training.distributed import leads
 
-    watch = Watch(tensorboard)
+    watch = Watch(tensorboard, quiet=not leads())
     try:
         with watch:
             if source is not None and resume is None:
@@ -67,10 +68,18 @@ def train(
             else:
                 what = "a run is resumed on its own data" if source else "nothing to train on"
                 raise InputError(what, hint="give either a source or --resume RUN")
+    except NonFiniteError as error:
+        if leads():
+            raise
+        raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt as stopped:
+        if not leads():
+            raise typer.Exit(130) from None
         go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
         typer.echo(f"\nviewfinder: stopped, {str(stopped) or 'not saved'}; {go_on}", err=True)
         raise typer.Exit(130) from None
+    if not leads():
+        return
     watch.tell_end(run)
     if export:
         typer.echo(f"model file: {run.export(run.folder / 'model.onnx')}")
@@ -80,13 +89,15 @@ def train(
 def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
     from viewfinder.config import fitting_recipe, load_recipe
     from viewfinder.data.reading import read
+    from viewfinder.training.distributed import join, leads
     from viewfinder.training.start import train as begin
 
     if recipe is not None:
         load_recipe(recipe, changes)  # a typing error is told before a long reading
-    if changes.get("model.weights") == "imagenet":
+    if changes.get("model.weights") == "imagenet" and leads():
         typer.echo("ImageNet's weights: downloaded at the first time, then kept in the cache")
-    dataset = read(source)
+    with join().in_turn():
+        dataset = read(source)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
     return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)

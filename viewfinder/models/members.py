@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Members"]
+__all__ = ["Members", "members_of"]
 
 
 class Members(nn.Module):
@@ -26,3 +26,8 @@ class Members(nn.Module):
             shares = images.tensor_split(len(self.networks))
             return torch.cat([network(share) for network, share in zip(self.networks, shares, strict=True)])
         return torch.stack([network(images) for network in self.networks]).mean(0)
+
+
+def members_of(network: nn.Module) -> int:
+    """Return among how many members the network shares a training batch; 1 where it is no ensemble."""
+    return next((len(part.networks) for part in network.modules() if isinstance(part, Members)), 1)

@@ -3,11 +3,13 @@
 Every event has "event", "step", "epoch" and "seconds" (training time so far). The kinds:
 
     start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by
-    train        since the last one: "loss" by parts, "lr", "images_per_second"
+    train        since the last one: "loss" by parts, "lr", "images_per_second", "waited"
     validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
     checkpoint   "name" and "file"
     resume       a later process went on from here; "total"
-    end          "reason": "steps", "until", "patience" or "interrupted"
+    end          "reason": "steps", "until", "patience" or "interrupted"; "waited"
+
+"waited" is the share of the time in which the training had to wait for data, from 0 to 1.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from torch import Tensor
 from viewfinder.augment.geometry import compose, draw, draw_frames, identity, moving, warp_numpy, warp_torch
 from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics, single
 from viewfinder.augment.pixels import light_numpy, light_torch
+from viewfinder.augment.share import Share
 from viewfinder.config import Augment
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
@@ -37,7 +38,7 @@ class Batch:
     """What one step trains on.
 
     Args:
-        images: (B, H, W, C) uint8.
+        images: (B, H, W, C) uint8; where processes share the work, those of the loader's share alone.
         targets: the task's tensors.
         rows: (B,) int64, which rows of the set they are; always on the CPU.
     """
@@ -63,6 +64,7 @@ class Loader:
         to_pixels: (N, 2, 3) from the original images to `pixels`, whose scale a crop needs; None: they are the same.
         device: where the batches shall be.
         backend: "numpy" augments with OpenCV, "torch" on the device; "auto" is numpy on a CPU, else torch.
+        share: whose images of each batch are made here; None: all.
 
     Raises:
         DataError: there are fewer rows than one batch needs.
@@ -82,6 +84,7 @@ class Loader:
         to_pixels: NDArray[np.float64] | None = None,
         device: str = "cpu",
         backend: Literal["auto", "numpy", "torch"] = "auto",
+        share: Share | None = None,
     ) -> None:
         if len(pixels) < batch:
             raise DataError(
@@ -97,6 +100,7 @@ class Loader:
         self.size = size or side
         self._to_pixels = identity(len(pixels)) if to_pixels is None else to_pixels
         self._framed = self.size != side or augment.crop > 0
+        self.share = share or Share.all(batch)
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
         on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
@@ -106,11 +110,11 @@ class Loader:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
         pieces = self._pieces(rows, step)
-        light = self._generator(_LIGHT, step)
+        mine, light = pieces.of(self.share.places), self._generator(_LIGHT, step)
         if self._resident is None:
-            images = torch.from_numpy(self._varied(pieces, light)).to(self.device)
+            images = torch.from_numpy(self._varied(mine, light)).to(self.device)
         else:
-            images = self._varied_on_device(self._resident, pieces, light)
+            images = self._varied_on_device(self._resident, mine, light)
         targets = self.task.collate(self._moved(pieces))
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
@@ -163,10 +167,10 @@ class Loader:
         images = self.pixels[pieces.rows]
         if self._framed or moving(self.augment):
             images = warp_numpy(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_numpy(laid(images, pieces.offsets), self.augment, light)
+        return light_numpy(laid(images, pieces.offsets), self.augment, light, self.share)
 
     def _varied_on_device(self, pixels: Tensor, pieces: Pieces, light: np.random.Generator) -> Tensor:
         images = pixels[torch.from_numpy(pieces.rows).to(pixels.device)]
         if self._framed or moving(self.augment):
             images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_torch(laid_torch(images, pieces.offsets), self.augment, light)
+        return light_torch(laid_torch(images, pieces.offsets), self.augment, light, self.share)

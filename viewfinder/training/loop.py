@@ -8,7 +8,7 @@ and a training that was killed and resumed ends with the weights of one that nev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from viewfinder.config import Recipe
 from viewfinder.errors import NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
+from viewfinder.training.distributed import ALONE, Team
 from viewfinder.training.events import Reader
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
@@ -45,6 +46,8 @@ class Progress:
     step: int = 0
     """Steps done."""
     seconds: float = 0.0
+    data_seconds: float = 0.0
+    """Of these, waiting for batches."""
     best: float | None = None
     best_step: int = 0
     waited: int = 0
@@ -75,6 +78,8 @@ class Session:
     """Says for people where a training row comes from."""
     device: torch.device
     progress: Progress = field(default_factory=lambda: Progress(0, []))
+    team: Team = ALONE
+    """The processes that share the work; all but the first neither speak nor write."""
 
     def __post_init__(self) -> None:
         spec = self.recipe.train
@@ -138,35 +143,42 @@ def train_steps(
     progress, pace = session.progress, _Pace(session, emit, clock)
     reason = "" if progress.step < progress.total else "steps"
     with closing(session.loader.batches(progress.step, progress.total)) as batches:
-        for batch in batches:
+        for batch in pace.waiting_for(batches):
             losses = train_step(session, batch)
             pace.after_step(losses)
             validated = progress.step in pace.validations
             if validated:
                 reason = _validate(session, pace)
             reason = reason or ("steps" if progress.step == progress.total else "")
-            reason = reason or ("interrupted" if stopping() else "")
-            if reason or validated or pace.checkpoint_due():
+            stopped, due = session.team.any(stopping(), pace.checkpoint_due())
+            reason = reason or ("interrupted" if stopped else "")
+            if reason or validated or due:
                 progress.ended = "" if reason == "interrupted" else reason
                 pace.save("last")
             if reason:
                 break
-    pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step)
+    waited = _share(progress.data_seconds, progress.seconds)
+    pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step, waited=waited)
     return reason
 
 
 def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
-    """Take one step and return the loss by parts, still on the device."""
-    progress, recipe = session.progress, session.recipe
-    torch.manual_seed(recipe.train.seed * 1_000_003 + progress.step)
+    """Take one step and return the loss by parts, still on the device.
+
+    The loss is that of the whole batch, in every process; dropout differs between them.
+    """
+    progress, recipe, team = session.progress, session.recipe, session.team
+    torch.manual_seed(recipe.train.seed * 1_000_003 + progress.step + team.rank * 2**48)
     session.network.train()
     rate = learning_rate(recipe.optim, progress.step, progress.total, session.loader.steps_per_epoch)
     for group in session.optimiser.param_groups:
         group["lr"] = rate * progress.lr_scale
     with session.autocast:
-        losses = session.task.loss(session.network(batch.images), batch.targets)
+        outputs = team.whole(session.network(batch.images), session.loader.share)
+        losses = session.task.loss(outputs, batch.targets)
     session.optimiser.zero_grad(set_to_none=True)
     losses["total"].backward()  # type: ignore[no-untyped-call]
+    team.sum_gradients(session.network.parameters())
     if recipe.optim.clip:
         nn.utils.clip_grad_norm_(session.network.parameters(), recipe.optim.clip)
     session.optimiser.step()
@@ -211,6 +223,7 @@ def _validate(session: Session, pace: _Pace) -> str:
     progress, spec = session.progress, session.recipe
     check_finite(session, weights=True)
     train_loss = {name: (value / progress.summed).item() for name, value in session.sums.items()}
+    train_loss = session.team.agreed(train_loss)
     session.sums, progress.summed = {}, 0
     metrics: dict[str, float] = {}
     losses: dict[str, float] = {}
@@ -231,6 +244,10 @@ def _validate(session: Session, pace: _Pace) -> str:
     return "patience" if spec.train.patience and progress.waited >= spec.train.patience else ""
 
 
+def _share(part: float, whole: float) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
@@ -244,6 +261,15 @@ class _Pace:
         self.before = session.progress.seconds
         self.start = self.saved = self.spoke = clock()
         self.said_step = session.progress.step
+        self.said_data_seconds = session.progress.data_seconds
+
+    def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches and note how long each was waited for."""
+        asked = self.clock()
+        for batch in batches:
+            self.session.progress.data_seconds += self.clock() - asked
+            yield batch
+            asked = self.clock()
 
     def after_step(self, losses: dict[str, Tensor]) -> None:
         session, now = self.session, self.clock()
@@ -256,17 +282,19 @@ class _Pace:
             speed = steps * session.loader.batch / (now - self.spoke)
             rate = session.optimiser.param_groups[0]["lr"]
             loss = {name: value.item() for name, value in losses.items()}
-            self.say("train", loss=loss, lr=rate, images_per_second=round(speed, 1))
+            waited = _share(session.progress.data_seconds - self.said_data_seconds, now - self.spoke)
+            self.say("train", loss=loss, lr=rate, images_per_second=round(speed, 1), waited=waited)
             self.spoke, self.said_step = now, session.progress.step
+            self.said_data_seconds = session.progress.data_seconds
 
     def checkpoint_due(self) -> bool:
         return self.clock() - self.saved >= SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, name: str) -> None:
         check_finite(self.session, weights=True)
-        file = self.session.save(name)
+        if self.session.team.leads:
+            self.say("checkpoint", name=name, file=self.session.save(name).name)
         self.saved = self.clock() if name == "last" else self.saved
-        self.say("checkpoint", name=name, file=file.name)
 
     def say(self, kind: str, **about: Any) -> None:
         progress = self.session.progress

@@ -51,28 +51,28 @@ def plan_minutes(recipe: Recipe, steps_per_epoch: int, minutes: float, speed: Sp
 
 
 def measure_speed(session: Session, minutes: float, clock: Callable[[], float] = time.monotonic) -> Speed:
-    """Train a session that will be thrown away for a moment, and validate once."""
+    """Train a session that will be thrown away for a moment, and validate once; the leading process's clock counts."""
     session.progress.total = 10**9  # the very beginning of a long course: the smallest rates
     start, limit = clock(), max(0.3, minutes * 60 * SHARE_FOR_MEASURING)
-    marks = []
+    marks: list[float] = []
     with closing(session.loader.batches(0, 10**9)) as batches:
         for batch in batches:
             train_step(session, batch)
             marks.append(clock())
-            if len(marks) > WARM_STEPS + 1 and marks[-1] - start > limit:
+            if session.team.agreed(len(marks) > WARM_STEPS + 1 and marks[-1] - start > limit):
                 break
     step = statistics.median(later - earlier for earlier, later in pairwise(marks[WARM_STEPS:]))
     validation = _seconds_to_validate(session, clock)
     if validation < SHARE_FOR_MEASURING * minutes * 60:  # the first one is slower than those that follow
         validation = _seconds_to_validate(session, clock)
-    return Speed(step, validation, clock() - start)
+    return session.team.agreed(Speed(step, validation, clock() - start))
 
 
 def _seconds_to_validate(session: Session, clock: Callable[[], float]) -> float:
     before = clock()
     if session.validation:
         session.validation.measure(session.task, session.network, session.shipped())
-    return clock() - before
+    return session.team.agreed(clock() - before)
 
 
 def _evenly(total: int, count: int) -> list[int]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import shutil
 import signal
@@ -30,12 +29,15 @@ from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all
 from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
+from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
 from viewfinder.training import events
 from viewfinder.training.checkpoint import write_text
+from viewfinder.training.distributed import Team, join, launch, restarted
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Session, train_steps
+from viewfinder.training.normalisation import share_statistics
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
 from viewfinder.training.run import Run, open_run, tell_all
 from viewfinder.training.validation import Validation
@@ -81,17 +83,25 @@ def train(
     changed = dict(changes or {}) | {key: value for key, value in given.items() if value is not None}
     if epochs is not None and minutes is None:
         changed["train.minutes"] = None
-    where = _device(device)
-    wanted = _settled(load_recipe(recipe, changed), where)
-    parts = _parts(dataset, val, wanted)
-    folder = _new_folder(out, wanted)
-    threads = wanted.train.threads or os.cpu_count() or 1
+    team = join()
+    where = _device(device, team)
+    wanted = team.agreed(_settled(load_recipe(recipe, changed), where))
+    with team.in_turn():
+        parts = _parts(dataset, val, wanted)
+    begun = team.agreed(_begun(out, wanted))
+    folder = begun or team.agreed(_new_folder(out, wanted) if team.leads else Path())
+    threads = wanted.train.threads or team.threads
     with _quiet_torch(threads):
-        session = _session(wanted, parts, folder, where, fresh=True)
+        with team.in_turn():
+            session = _session(wanted, parts, folder, where, team, fresh=not begun)
+        if begun:
+            return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
         planned = _plan(session, parts)
-        _make_folder(folder, session, _info(session, parts, threads), parts)
-        run = Run(folder, open_run(folder).info, parts)
-        return _go(run, session, planned, on_event)
+        info = team.agreed(_info(session, parts, threads))
+        _same_data(info, parts)
+        if team.leads:
+            _make_folder(folder, session, info, parts)
+        return _go(Run(folder, info, parts), session, planned, on_event)
 
 
 def resume(folder: str | Path, *, data: str | Path | None = None, on_event: events.Reader | None = None) -> Run:
@@ -105,18 +115,31 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
     Raises:
         RunError: not a run, no checkpoint, a damaged one, other data than before, or it is over already.
     """
-    run = open_run(folder)
-    parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
-    with _quiet_torch(run.info["threads"]):
-        session = _session(run.recipe, parts, run.folder, _device(run.info["device"]))
-        _restore(session)
-        if session.progress.ended:
-            hint = "train a new run with more epochs or minutes"
-            raise RunError(f"is over already ({session.progress.ended})", where=folder, hint=hint)
-        events.trim(run.folder / "events.jsonl", session.progress.step)
-        step, seconds = session.progress.step, session.progress.seconds
-        resumed = {"event": "resume", "step": step, "seconds": seconds, "total": session.progress.total}
-        return _go(Run(run.folder, run.info, parts), session, resumed, on_event)
+    team = join()
+    with team.in_turn():
+        run = open_run(folder)
+        parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
+    as_before = run.info.get("processes", 1) == team.size
+    threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
+    with _quiet_torch(threads):
+        with team.in_turn():
+            session = _session(run.recipe, parts, run.folder, _device(run.info["device"], team), team)
+        return _go_on(Run(run.folder, run.info, parts), session, on_event)
+
+
+def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
+    _same_data(run.info, run.known)
+    _restore(session)
+    progress, team = session.progress, session.team
+    if progress.ended and (restarted() or (launch() and run.info.get("launch") == launch())):
+        return run  # a process was lost after the last step
+    if progress.ended:
+        hint = "train a new run with more epochs or minutes"
+        raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=hint)
+    if team.leads:
+        events.trim(run.folder / "events.jsonl", progress.step)
+    resumed = {"event": "resume", "step": progress.step, "seconds": progress.seconds, "total": progress.total}
+    return _go(run, session, resumed, on_event)
 
 
 def _restore(session: Session) -> None:
@@ -162,7 +185,7 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
 
 
 def _session(
-    recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device, fresh: bool = False
+    recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device, team: Team, *, fresh: bool = False
 ) -> Session:
     """Return a training at its first step; pretrained weights are for a fresh one alone."""
     dataset = parts["train"]
@@ -177,7 +200,7 @@ def _session(
     network = task.build()
     if fresh:
         start_network(network, recipe)
-    network = network.to(device)
+    network = share_statistics(network.to(device), team)
     size, channels = recipe.data.size, recipe.data.channels
     pixels, to_pixels = fit_all(dataset.images, round(size * recipe.data.detail), channels)
     still = np.zeros(len(dataset), dtype=bool)
@@ -193,17 +216,20 @@ def _session(
         size=size,
         to_pixels=to_pixels,
         device=str(device),
+        share=team.share(recipe.train.batch, members_of(network)),
     )
-    validation = Validation.of(parts["val"], size, channels, device) if "val" in parts else None
+    validation = Validation.of(parts["val"], size, channels, device, team) if "val" in parts else None
     where, checkpoints = dataset.images.where, folder / "checkpoints"
-    return Session(recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
+    parts_of_it = (recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
+    return Session(*parts_of_it, team=team)
 
 
 def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader | None) -> Run:
-    tell = tell_all([events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])])
+    readers = [events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])]
+    tell = tell_all(readers if session.team.leads else [])
     epoch = round(first["step"] / session.loader.steps_per_epoch, 4)
     tell({"epoch": epoch, "rows": len(session.loader.targets), "folder": str(run.folder), **first})
-    with _asked_to_stop() as asked:
+    with _asked_to_stop(patient=session.team.size > 1 or bool(launch())) as asked:
         reason = train_steps(session, tell, stopping=asked)
     if reason == "interrupted":
         raise KeyboardInterrupt(f"saved at step {session.progress.step}")
@@ -215,7 +241,8 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
     recipe, per_epoch = session.recipe, session.loader.steps_per_epoch
     about: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
     if recipe.train.minutes:
-        speed = measure_speed(_session(recipe, parts, session.folder, session.device), recipe.train.minutes)
+        thrown_away = _session(recipe, parts, session.folder, session.device, session.team)
+        speed = measure_speed(thrown_away, recipe.train.minutes)
         session.progress = plan_minutes(recipe, per_epoch, recipe.train.minutes, speed)
         about |= {"seconds_per_step": speed.step, "seconds_per_validation": speed.validation}
     else:
@@ -233,6 +260,25 @@ def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
         hint = f"choose another folder, or go on with `viewfinder train --resume {folder}`"
         raise RunError("exists already", where=folder, hint=hint)
     return folder
+
+
+def _begun(out: str | Path | None, recipe: Recipe) -> Path | None:
+    """Return the run that this launch of torchrun began with this recipe, before it lost a process."""
+    known = [Path(out)] if out else Path("runs").glob(f"{recipe.name}-*") if restarted() else []
+    for folder in known if launch() else []:
+        with contextlib.suppress(RunError):
+            info = open_run(folder).info
+            if info.get("launch") == launch() and info["recipe"] == as_json(recipe):
+                return folder
+    return None
+
+
+def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
+    """Raise DataError where this process has read other samples than the one that began the run."""
+    for name, part in parts.items():
+        if part.fingerprint != info["data"][name]["fingerprint"]:
+            what = f"the {name} samples are others here than where the run began"
+            raise DataError(what, where=part.source or part.name, hint="give every process the same data")
 
 
 def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
@@ -257,6 +303,7 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
         "parameters": sum(p.numel() for p in session.network.parameters()),
         "device": str(session.device),
         "threads": threads,
+        "processes": session.team.size,
         "versions": {
             "viewfinder": viewfinder.__version__,
             "python": platform.python_version(),
@@ -264,6 +311,7 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
             "numpy": np.__version__,
             "opencv": cv2.__version__,
         },
+        "launch": launch(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -282,16 +330,18 @@ def _settled(recipe: Recipe, device: torch.device) -> Recipe:
     return load_recipe(recipe, {"train.precision": "bfloat16" if fast else "float32"})
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, team: Team) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
+    if kind == "cuda" and team.size > 1:
+        number = str(team.local_rank)
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
         raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
         raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
-    return torch.device(name)
+    return torch.device(f"{kind}:{number}" if number else kind)
 
 
 @contextlib.contextmanager
@@ -307,8 +357,12 @@ def _quiet_torch(threads: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Catch the first Ctrl-C or termination, so that the step can be finished; a second one stops at once."""
+def _asked_to_stop(patient: bool) -> Iterator[Callable[[], bool]]:
+    """Catch the first Ctrl-C or termination, so that the step can be finished; a second one stops at once.
+
+    Args:
+        patient: a second one does nothing either: a launcher passes on what its processes have heard already.
+    """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -317,7 +371,8 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 
     def note(kind: int, _frame: Any) -> None:
         asked.append(kind)
-        signal.signal(kind, signal.default_int_handler)
+        if not patient:
+            signal.signal(kind, signal.default_int_handler)
 
     for kind in before:
         signal.signal(kind, note)

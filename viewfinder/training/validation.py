@@ -17,6 +17,7 @@ from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all, inverted
 from viewfinder.data.targets import Targets
 from viewfinder.tasks.base import Task, as_tensor
+from viewfinder.training.distributed import ALONE, Team
 
 __all__ = ["Validation", "answers"]
 
@@ -33,6 +34,7 @@ class Validation:
         targets: the truth in image pixels.
         names: the dataset's names.
         device: where the network is.
+        team: the processes that share the work.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,12 +42,13 @@ class Validation:
     targets: Targets
     names: tuple[str, ...]
     device: torch.device
+    team: Team = ALONE
 
     @classmethod
-    def of(cls, dataset: Dataset, size: int, channels: int, device: torch.device) -> Validation:
+    def of(cls, dataset: Dataset, size: int, channels: int, device: torch.device, team: Team = ALONE) -> Validation:
         """Return a dataset's samples for validation."""
         pixels, to_input = fit_all(dataset.images, size, channels)
-        return cls(pixels, to_input, dataset.labelled(), dataset.names, device)
+        return cls(pixels, to_input, dataset.labelled(), dataset.names, device, team)
 
     def measure(
         self, task: Task, network: nn.Module, weights: dict[str, Tensor]
@@ -54,8 +57,9 @@ class Validation:
         judged = copy.deepcopy(network)
         judged.load_state_dict(weights)
         judged.eval()
-        predictions = answers(task, judged, self.pixels, inverted(self.to_input), self.device)
-        return task.measure(predictions, self.targets), self._loss(task, judged)
+        predictions = answers(task, judged, self.pixels, inverted(self.to_input), self.device, team=self.team)
+        losses = self._loss(task, judged)
+        return self.team.agreed((task.measure(predictions, self.targets) if self.team.leads else {}, losses))
 
     @torch.inference_mode()
     def _loss(self, task: Task, network: nn.Module) -> dict[str, float]:
@@ -64,7 +68,7 @@ class Validation:
         sums: dict[str, float] = {}
         for rows in _pieces(self.pixels):
             tensors = {key: value.to(self.device) for key, value in task.collate(targets.select(rows)).items()}
-            losses = task.loss(network(as_tensor(self.pixels[rows]).to(self.device)), tensors)
+            losses = task.loss(_outputs(network, self.pixels, rows, self.device, self.team), tensors)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
         return {name: value / len(self.targets) for name, value in sums.items()}
@@ -72,21 +76,37 @@ class Validation:
 
 @torch.inference_mode()
 def answers(
-    task: Task, network: nn.Module, pixels: NDArray[np.uint8], to_image: NDArray[Any], device: torch.device
+    task: Task,
+    network: nn.Module,
+    pixels: NDArray[np.uint8],
+    to_image: NDArray[Any],
+    device: torch.device,
+    *,
+    team: Team = ALONE,
 ) -> Sequence[Answer]:
     """Return the task's answers for fitted pixels (N, S, S, C), in pixels of the original images.
 
     Args:
         network: in eval mode; decoding and averaging are put on top here.
         to_image: (N, 2, 3) from input to image pixels.
+        team: the processes that share the work; each gets all answers.
     """
     answering = task.answering(network).eval()
     found: list[Answer] = []
     for rows in _pieces(pixels):
-        outputs = answering(as_tensor(pixels[rows]).to(device))
+        outputs = _outputs(answering, pixels, rows, device, team)
         named = {name: out.float().cpu().numpy() for name, out in zip(task.output_names, outputs, strict=True)}
         found.extend(task.decode(named, to_image[rows]))
     return found
+
+
+def _outputs(
+    network: nn.Module, pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device, team: Team
+) -> Any:
+    """Return the outputs for the rows, of which each process computes its share."""
+    share = team.piece(len(rows))
+    mine = rows[share.places] if len(share.places) else rows[:1]
+    return team.whole(network(as_tensor(pixels[mine]).to(device)), share)
 
 
 def _pieces(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:

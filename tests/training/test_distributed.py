@@ -1,0 +1,220 @@
+"""Two processes that torchrun starts train as one process would, and survive the loss of one of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+
+import viewfinder as vf
+from viewfinder import tasks
+from viewfinder.augment.share import Share
+from viewfinder.data.dataset import ArrayImages, Dataset
+from viewfinder.data.reading import write
+from viewfinder.data.targets import BoxSets, Labels, PointSets
+from viewfinder.errors import RecipeError
+from viewfinder.training.checkpoint import load_checkpoint
+from viewfinder.training.distributed import Team
+from viewfinder.training.loader import Batch, Loader
+
+ROWS = 75
+SIZE = 32
+VARIED = {f"augment.{name}": 0.1 for name in ("zoom", "shift", "brightness", "contrast", "noise", "blur", "erase")}
+COMMON = VARIED | {
+    "augment.mirror": 0.5,
+    "data.size": SIZE,
+    "data.val": 0.2,
+    "data.similar": False,
+    "train.batch": 12,
+    "train.validations": 10,
+    "train.precision": "float32",
+    "train.threads": 1,
+    "optim.lr": 0.002,
+}
+SMALL = {
+    "digits": {"members": 3, "widths": [8, 8], "depths": [1, 1]},
+    "keypoints": {"widths": [8, 8, 8], "depths": [0, 1, 0]},
+}
+RECIPES = {name: COMMON | {f"model.{key}": value for key, value in model.items()} for name, model in SMALL.items()}
+EPOCHS = 2
+
+JOBS = """
+import json, sys
+import viewfinder as vf
+for job in json.loads(sys.argv[1]):
+    vf.resume(job["resume"]) if "resume" in job else vf.train(vf.read(job.pop("source")), **job)
+"""
+KILLED = """
+import json, os, shutil, signal, sys
+import viewfinder as vf
+def see(event):
+    if event["event"] == "validation" and event["step"] >= 4 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        shutil.copytree("runs", "before")
+        os.kill(os.getpid(), signal.SIGKILL)
+job = json.loads(sys.argv[1])
+vf.train(vf.read(job.pop("source")), on_event=see, **job)
+"""
+
+
+def torchrun(*arguments: str, restarts: int = 0, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Start two processes and wait for them."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launcher, f"--max-restarts={restarts}", "--monitor-interval=0.1", *arguments]
+    path = os.pathsep.join([str(Path(vf.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=200, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with two small sets, of which some points are unknown, and the script of the processes."""
+    rng = np.random.default_rng(3)
+    folder = tmp_path_factory.mktemp("processes")
+    images = ArrayImages.of(rng.integers(0, 255, (ROWS, SIZE, SIZE), dtype=np.uint8))
+    write(Dataset("classify", ("a", "b", "c"), images, Labels(np.arange(ROWS) % 3)), folder / "digits.npz", "npz")
+    xy = rng.uniform(4, SIZE - 4, (ROWS, 2, 2)).astype(np.float32)
+    xy[rng.random(ROWS) < 0.6, 0] = np.nan
+    names = ("left_eye", "right_eye")
+    write(Dataset("keypoints", names, images, PointSets(xy)), folder / "keypoints.npz", "npz")
+    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED)):
+        (folder / name).write_text(text)
+    return folder
+
+
+def job(folder: Path, name: str) -> dict[str, Any]:
+    return {"source": str(folder / f"{name}.npz"), "recipe": name, "epochs": EPOCHS, "changes": RECIPES[name]}
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Callable[[str], vf.Run]:
+    """Return the run of one process."""
+
+    @cache
+    def trained(name: str) -> vf.Run:
+        what = job(folder, name)
+        return vf.train(vf.read(what.pop("source")), **what, out=folder / f"{name}-alone")
+
+    return trained
+
+
+def interrupted(folder: Path, name: str) -> Path:
+    """Return a run of one process that was stopped half-way."""
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "validation" and event["step"] >= 4:
+            raise KeyboardInterrupt
+
+    what = job(folder, name)
+    with pytest.raises(KeyboardInterrupt):
+        vf.train(vf.read(what.pop("source")), **what, out=folder / "interrupted", on_event=stop)
+    return folder / "interrupted"
+
+
+def assert_same(run: vf.Run, expected: vf.Run) -> None:
+    """Losses of every step, validation, weights and running statistics agree."""
+    seen, wanted = ([event for event in one.events() if event["event"] == "validation"] for one in (run, expected))
+    assert [event["step"] for event in seen] == [event["step"] for event in wanted]
+    for event, truth in zip(seen, wanted, strict=True):
+        for part in ("train_loss", "loss", "metrics"):
+            assert event[part] == pytest.approx(truth[part], rel=1e-4, abs=1e-5), f"{part} at step {event['step']}"
+    for name in ("last", "best"):
+        tensors, truth = (load_checkpoint(one.folder / "checkpoints", name)[0] for one in (run, expected))
+        assert tensors.keys() == truth.keys()
+        assert any(key.endswith("running_var") for key in tensors)
+        for key, value in tensors.items():
+            torch.testing.assert_close(
+                value, truth[key], rtol=1e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+            )
+
+
+def test_the_command_trains_in_two_processes_as_in_one_and_one_of_them_speaks(
+    folder: Path, alone: Callable[[str], vf.Run]
+) -> None:
+    changes = [word for key, value in RECIPES["keypoints"].items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    options = ["--recipe", "keypoints", "--epochs", str(EPOCHS), "--out", "together", "--no-export", *changes]
+    ended = torchrun("-m", "viewfinder", "train", "keypoints.npz", *options, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "next: viewfinder evaluate together\n"
+    assert ended.stderr.count("training on") == ended.stderr.count("trained 10 steps") == 1
+    run = vf.open_run(folder / "together")
+    assert run.info["processes"] == 2
+    assert {path.name for path in run.folder.iterdir()} == {
+        "run.json",
+        "events.jsonl",
+        "split.safetensors",
+        "checkpoints",
+    }
+    assert_same(run, alone("keypoints"))
+
+
+def test_members_learn_from_the_same_samples_and_a_run_of_one_process_goes_on_in_two(
+    folder: Path, alone: Callable[[str], vf.Run]
+) -> None:
+    jobs = [job(folder, "digits") | {"out": "ensemble"}, {"resume": str(interrupted(folder, "keypoints"))}]
+    ended = torchrun("jobs.py", json.dumps(jobs), cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert_same(vf.open_run(folder / "ensemble"), alone("digits"))
+    assert_same(vf.open_run(folder / "interrupted"), alone("keypoints"))
+
+
+def test_a_killed_process_is_replaced_and_the_run_goes_on_by_itself(
+    folder: Path, alone: Callable[[str], vf.Run]
+) -> None:
+    ended = torchrun("killed.py", json.dumps(job(folder, "keypoints")), restarts=1, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert [path.name for path in (folder / "runs").iterdir()] == ["keypoints-1"]
+    run = vf.open_run(folder / "runs" / "keypoints-1")
+    assert [event["event"] for event in run.events() if event["event"] in ("start", "resume", "end")] == [
+        "start",
+        "resume",
+        "end",
+    ]
+    assert run.ended == "steps"
+    assert_same(run, alone("keypoints"))
+    shutil.move(folder / "before" / "keypoints-1", folder / "one-again")
+    assert_same(vf.resume(folder / "one-again"), alone("keypoints"))
+
+
+def test_shares_are_disjoint_and_complete_and_each_member_gets_its_own_samples() -> None:
+    shares = [Team(rank, 2).share(12, members=3).places for rank in range(2)]
+    assert sorted(np.concatenate(shares)) == list(range(12))
+    assert [list(share // 4) for share in shares] == [[0, 0, 1, 1, 2, 2]] * 2
+    assert sorted(np.concatenate([Team(rank, 3).piece(7).places for rank in range(3)])) == list(range(7))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_shares_of_a_batch_are_together_the_batch_of_one_process(backend: Literal["numpy", "torch"]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (20, SIZE, SIZE, 1), dtype=np.uint8)
+    corners = [rng.uniform(0, 16, (row % 3, 2)) for row in range(20)]
+    boxes = BoxSets.of(
+        [np.hstack([one, one + 9]) for one in corners], [np.zeros(len(one), dtype=int) for one in corners]
+    )
+    recipe = vf.load_recipe("detect", VARIED | {"augment.mosaic": 0.5, "augment.light": 0.5})
+
+    def batch(share: Share | None) -> Batch:
+        task = tasks.create(recipe, ("thing",))
+        about = {"names": ("thing",), "task": task, "batch": 12, "augment": recipe.augment, "seed": 5}
+        return Loader(pixels, boxes, **about, backend=backend, share=share).batch_at(3)
+
+    whole, shares = batch(None), [Team(rank, 2).share(12, members=2) for rank in range(2)]
+    for share in shares:
+        part = batch(share)
+        assert torch.equal(part.images, whole.images[share.places])
+        assert all(torch.equal(part.targets[name], value) for name, value in whole.targets.items())
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
+    message = r"train.batch: batches of 250 cannot be shared evenly by 4 processes and 2 members; .* multiple of 8: 248"
+    with pytest.raises(RecipeError, match=message):
+        Team(0, 4).share(250, members=2)
