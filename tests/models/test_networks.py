@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.recipes import RECIPES
 from viewfinder import tasks
-from viewfinder.config import Data, Recipe, load_recipe, recipe_names
+from viewfinder.config import Data, Recipe, load_recipe
 from viewfinder.errors import RecipeError
 from viewfinder.models.blocks import Pixels, SameConv
 from viewfinder.models.heatmaps import SoftArgmax
@@ -72,14 +73,14 @@ def test_described_networks_begin_with_keras_weights() -> None:
     assert not dense.bias.detach().any()
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_answers_bytes_with_numbers_and_its_summary_adds_up(name: str) -> None:
     recipe = load_recipe(name)
     network = network_of(recipe).eval()
     outputs = network(pixels(recipe, 3))
     layers = summary(network, recipe.data)
     assert outputs.dtype == torch.float32
-    assert outputs.shape == (3, layers[-1].shape[-1])
+    assert (len(outputs), outputs.shape[1]) == (3, layers[-1].shape[-1])
     assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in network.parameters())
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 import torch
 
+from tests.recipes import WHY_NO_TIMM
 from viewfinder import tasks
 from viewfinder.config import load_recipe
 from viewfinder.errors import RecipeError
 
-try:
-    import_module("timm")
-    WHY = ""
-except (ImportError, RuntimeError) as error:
-    WHY = f"timm does not import here: {error}"
-
-needs_timm = pytest.mark.skipif(bool(WHY), reason=WHY)
+needs_timm = pytest.mark.skipif(bool(WHY_NO_TIMM), reason=WHY_NO_TIMM)
 SMALL = {"data.size": 64, "model.pretrained": False}
 
 
@@ -37,7 +30,7 @@ def test_a_network_that_cannot_be_used_is_one_clear_error(backbone: str, what: s
         tasks.create(load_recipe("detect-timm", SMALL | {"model.backbone": backbone}), ["face"]).build()
 
 
-@pytest.mark.skipif(not WHY, reason="timm imports here")
+@pytest.mark.skipif(not WHY_NO_TIMM, reason="timm imports here")
 def test_without_timm_the_error_says_what_to_install() -> None:
     with pytest.raises(RecipeError, match=r"timm.*viewfinder\[timm\]"):
         tasks.create(load_recipe("detect-timm", SMALL), ["face"]).build()
