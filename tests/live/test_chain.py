@@ -92,6 +92,11 @@ def test_the_threshold_is_that_of_the_model_or_what_was_asked_for(tmp_path: Path
     assert len(Chain(load(model), threshold=0.85)(image, 0.0).as_dict()["boxes"]) == 1
 
 
+def test_the_model_given_stays_as_it_is(made: Path, bright: Predictor) -> None:
+    for _ in range(2):
+        assert Chain(bright).tracker.threshold == bright.threshold == 0.5
+
+
 def test_answers_without_boxes_stay_as_they_are(made: Path) -> None:
     answer = Chain(load(made / "label.onnx"))(rgb(0), 0.0)
     assert isinstance(answer, Label) and answer.label == "dark"

@@ -50,7 +50,6 @@ class Recorder:
         self._size, self._begin, self._written = (0, 0), 0.0, 0
 
     def __enter__(self) -> Recorder:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -74,6 +73,7 @@ class Recorder:
         self.count += 1
 
     def _opened(self, picture: NDArray[np.uint8]) -> cv2.VideoWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)  # MPEG-4 halves the colours' sides
         codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
