@@ -53,7 +53,11 @@ def test_a_strange_box_is_cut_out_all_the_same(box: list[float]) -> None:
 
 def test_several_boxes_have_points_each(bright: Predictor, points: Predictor) -> None:
     chain = Chain(bright, points)
-    record = chain(rgb(0), 0.0).as_dict()["boxes"][0]
+    scene = chain(rgb(0), 0.0)
+    assert isinstance(scene, Scene)
+    ((name, score),) = scene.things()
+    assert name == "light #1" and score.endswith(" %")
+    record = scene.as_dict()["boxes"][0]
     assert record["identity"] == 1 and record["class"] == "light" and record["score"] > 0.9
     assert len(record["points"]) == 15 and len(record["points"]["nose_tip"]) == 2
 
