@@ -29,6 +29,9 @@ SHORTER = [
     (r" --open\b", ""),
     (r"--source 0\b", "--source clip.mp4"),
     (r"--times \S+", "--times 2"),
+    (r" --set data\.size=\S+", ""),
+    (r"--recipe detect(?!\S)", "--recipe detect --set data.size=64"),
+    (r"runs/faces/model\.onnx", "faces.onnx"),
 ]
 QUICK = {"train.batch": 16, "train.threads": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -106,6 +107,17 @@ def test_an_address_without_a_video_is_one_line() -> None:
     with served() as server:
         server.hang_up.set()
         assert "is not a video that can be read" in refused(server.address)
+
+
+def test_an_address_that_is_none_is_one_line_without_its_password() -> None:
+    line = refused("http://tom:secret@[::1/camera")
+    assert "is not an address" in line and "secret" not in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_that_nobody_writes_to_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    assert "no such video" in refused(tmp_path / "clip.mp4")
 
 
 def test_an_unknown_kind_of_address_is_one_line() -> None:

@@ -53,7 +53,11 @@ def test_a_strange_box_is_cut_out_all_the_same(box: list[float]) -> None:
 
 def test_several_boxes_have_points_each(bright: Predictor, points: Predictor) -> None:
     chain = Chain(bright, points)
-    record = chain(rgb(0), 0.0).as_dict()["boxes"][0]
+    scene = chain(rgb(0), 0.0)
+    assert isinstance(scene, Scene)
+    ((name, score),) = scene.things()
+    assert name == "light #1" and score.endswith(" %")
+    record = scene.as_dict()["boxes"][0]
     assert record["identity"] == 1 and record["class"] == "light" and record["score"] > 0.9
     assert len(record["points"]) == 15 and len(record["points"]["nose_tip"]) == 2
 
@@ -90,6 +94,11 @@ def test_the_threshold_is_that_of_the_model_or_what_was_asked_for(tmp_path: Path
     image[20:40, 20:40] = 230  # a score of 0.9
     assert Chain(load(model))(image, 0.0).as_dict() == {"boxes": []}
     assert len(Chain(load(model), threshold=0.85)(image, 0.0).as_dict()["boxes"]) == 1
+
+
+def test_the_model_given_stays_as_it_is(made: Path, bright: Predictor) -> None:
+    for _ in range(2):
+        assert Chain(bright).tracker.threshold == bright.threshold == 0.5
 
 
 def test_answers_without_boxes_stay_as_they_are(made: Path) -> None:

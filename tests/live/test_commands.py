@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -121,6 +122,10 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(
     assert_one_line(viewfinder("live", model, "--source", clip, "--effect", "hat"), "no effect is called 'hat'")
     assert_one_line(viewfinder("live", model, "--source", clip, "--points", model), "answers boxes")
     assert_one_line(viewfinder("capture", tmp_path / "new", "--source", tmp_path / "no.mp4"), "no such video")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        options = ("--out", tmp_path / "deep" / "a.mp4", "--port", taken.getsockname()[1])
+        assert_one_line(viewfinder("live", model, "--source", clip, *options), "choose another one")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,15 +135,16 @@ def started(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_ends_cleanly_with_a_video_that_can_be_read(made: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals for one process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_whatever_stops_it_the_video_can_be_read(made: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "boxes.mp4"
     with served(pace=20) as server:
         arguments = ("--source", server.address, "--out", out, "--json", "--no-page")
         process = started("live", made / "bright.onnx", *arguments)
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(5)]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         rest, error = process.communicate(timeout=20)
     assert process.returncode == 0, error
     records = [json.loads(line) for line in [*lines, *rest.splitlines()]]
@@ -190,11 +196,13 @@ def test_capture_keeps_what_it_has_of_a_video_that_is_cut_off(viewfinder: Comman
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
-@pytest.mark.parametrize("how", ["q", "Ctrl-C"])
-def test_capture_stops_at_q_and_at_ctrl_c(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["q", "SIGINT", "SIGTERM"])
+def test_capture_stops_at_q_and_at_signals(tmp_path: Path, how: str) -> None:
     import pty
+    import termios
 
     terminal, inside = pty.openpty()
+    before = termios.tcgetattr(inside)
     with served(pace=20) as server:
         arguments = ["capture", str(tmp_path), "--source", server.address, "--count", "1000", "--every", "0.1"]
         command = [sys.executable, "-m", "viewfinder", *arguments]
@@ -205,8 +213,9 @@ def test_capture_stops_at_q_and_at_ctrl_c(tmp_path: Path, how: str) -> None:
         if how == "q":
             os.write(terminal, b"q")
         else:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(getattr(signal, how))
         out, error = process.communicate(timeout=20)
+    assert termios.tcgetattr(inside) == before, "the terminal is left without its echo"
     for one in (terminal, inside):
         os.close(one)
     count = len(list(tmp_path.glob("images/*.jpg")))

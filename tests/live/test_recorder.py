@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.live.clips import HEIGHT, WIDTH, frame
-from viewfinder.errors import InputError
+from viewfinder.errors import DataError, InputError
 from viewfinder.live import Recorder, open_source
 
 
@@ -62,6 +65,29 @@ def test_nothing_is_written_where_nothing_was_seen(tmp_path: Path) -> None:
     with Recorder(tmp_path / "a.mp4", 10):
         pass
     assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "older"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no files")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_video_for_which_there_is_no_room_is_one_line(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    full = pytest.raises(DataError, match="could not be written to its end; is the disk full")
+    with full, files_of_at_most(100_000), Recorder(tmp_path / f"a{suffix}", 10) as recorder:
+        for number in range(40):
+            recorder.add(np.roll(noise, number * 7, axis=0), number / 10)
+    assert not (tmp_path / f"a{suffix}").exists()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_name_that_is_none_of_a_video_is_one_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.serving import served
+from viewfinder.cli.stopping import until_stopped
 from viewfinder.errors import ViewfinderError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def capture(
     opened = open_source(source, timeout)
     console, paths = Console(stderr=True), list[Path]()
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
-    with ExitStack() as stack:
+    with until_stopped(), ExitStack() as stack:
         shown = stack.enter_context(served(f"photos of {opened.name}", "127.0.0.1", port, open_page)) if page else None
         keys = stack.enter_context(Keys())
         bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not console.is_terminal))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viewfinder.cli.serving import served
+from viewfinder.cli.stopping import undisturbed, until_stopped
 
 if TYPE_CHECKING:
     from viewfinder.live.page import Page
@@ -51,8 +51,8 @@ def live(
 ) -> None:
     """See a model at work on a camera, a video or an address, in a page of this machine.
 
-    Where the model is slower than the source, frames are dropped, never queued. It ends with the file, or with Ctrl-C;
-    a video that is written is finished then.
+    Where the model is slower than the source, frames are dropped, never queued. It ends with the file, with Ctrl-C or
+    with SIGTERM; a video that is written is finished then.
 
     Example:
 
@@ -73,15 +73,15 @@ def live(
         find_effect(effect, chain)
     opened = open_source(source, timeout)
     drawn, latest = page or out is not None, page and out is None
-    with ExitStack() as stack:
+    with until_stopped(), ExitStack() as stack:
         frames = stack.enter_context(
             closing(watch(opened, chain, effect=effect, latest=latest, draw=drawn, marks=marks))
         )
         shows: list[Callable[[Seen], None]] = [_print_json] if as_json else []
-        if out is not None:
-            shows.append(_into(stack.enter_context(Recorder(out, opened.pace))))
         if page:
             shows.append(_onto(stack.enter_context(served(f"{model.name} on {opened.name}", host, port, open_page))))
+        if out is not None:  # the last to begin is the first to end: a video does not wait for browsers
+            shows.append(_into(stack.enter_context(Recorder(out, opened.pace))))
         _show_all(frames, shows)
     if out is not None and out.exists():
         typer.echo(out, err=True)
@@ -95,11 +95,11 @@ def _refuse_same(source: str, out: Path) -> None:
 
 
 def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:
-    """Hand each frame to all who show it, until the end or Ctrl-C, and say how it went."""
-    count, model_ms, begin, last = 0, 0.0, time.monotonic(), None
+    """Hand each frame to all who show it, until the end or a stop, and say how it went."""
+    count, model_ms, begin, last = 0, 0.0, time.perf_counter(), None
     try:
         for last in frames:
-            with _whole():
+            with undisturbed():
                 for show in shows:
                     show(last)
                 count, model_ms = count + 1, model_ms + last.model_ms
@@ -107,22 +107,9 @@ def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> No
         pass
     finally:
         if last is not None:
-            pace = count / (time.monotonic() - begin)
+            pace = count / (time.perf_counter() - begin)
             spent = f"{pace:.1f} a second, {model_ms / max(1, count):.1f} ms in the model"
             typer.echo(f"{count:,} frames answered, {last.dropped:,} dropped; {spent}", err=True)
-
-
-@contextmanager
-def _whole() -> Iterator[None]:
-    """Obey Ctrl-C only after all have shown a frame."""
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def _print_json(seen: Seen) -> None:

@@ -26,7 +26,7 @@ class Description:
     """A model file's metadata.
 
     Args:
-        task: "classify", "keypoints".
+        task: "classify", "keypoints", "detect", "locate".
         answer: the kind of its answers, a key of `viewfinder.data.answers.ANSWERS`.
         names: the classes or the keypoints, in the order of the outputs.
         size: side of the square input in pixels.

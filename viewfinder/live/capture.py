@@ -49,7 +49,7 @@ class Frame:
         image: (H, W, 3) uint8, RGB.
         number: counted from 0, with those that nobody saw.
         time: seconds since the first frame: those of the video in a file, of the clock else.
-        taken: when it was there, in seconds of `time.monotonic()`.
+        taken: when it was there, in seconds of `time.perf_counter()`.
     """
 
     image: NDArray[np.uint8] = field(repr=False)
@@ -108,12 +108,18 @@ def open_source(source: str | int | Path, timeout: float = TIMEOUT) -> Source:
         if scheme not in SCHEMES:
             raise InputError(f"cannot read {scheme}:// addresses", where="--source", hint=nearest(scheme, SCHEMES))
         return Address(text, timeout)
-    path = Path(text)
-    if not path.exists():
-        raise DataError("no such video, folder or camera", where=path, hint="check the path")
-    if device := re.fullmatch(r"/dev/video(\d+)", str(path)):
+    return _on_disk(Path(text), timeout)
+
+
+def _on_disk(path: Path, timeout: float) -> Source:
+    """Open what a path names; a link, such as those in /dev/v4l/by-id, may name a camera."""
+    if device := re.fullmatch(r"/dev/video(\d+)", str(path.resolve())):
         return Camera(int(device[1]), timeout)
-    return ImageFolder(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else VideoFile(path)
+    if path.is_dir():
+        return ImageFolder(path)
+    if not path.is_file():  # a pipe, too, would block for ever
+        raise DataError("no such video, folder or camera", where=path, hint="check the path")
+    return ImageFolder(path) if path.suffix.lower() in SUFFIXES else VideoFile(path)
 
 
 class _Live:
@@ -142,7 +148,7 @@ class _Live:
         if not there or image is None:
             self._end()
             return None
-        now = time.monotonic()
+        now = time.perf_counter()
         if not self._number:
             self._begin = now
         when = now - self._begin if self.live else self._number / self.pace
@@ -153,7 +159,11 @@ class _Live:
         """Open it, and wait for a first frame: only that proves that it works."""
         self.close()
         self._capture = _within(self.timeout, self._opened, self._silent)
-        self._waiting = _within(self.timeout, self.read, self._silent)
+        try:
+            self._waiting = _within(self.timeout, self.read, self._silent)
+        except DataError:
+            self._capture = None  # a thread may hang in it: whoever comes last lets go of it
+            raise
 
     def close(self) -> None:
         if self._capture is not None:
@@ -200,14 +210,14 @@ class Address(_Live):
         super().__init__(timeout)
 
     def _opened(self) -> cv2.VideoCapture:
-        begin, wait = time.monotonic(), round(1000 * self.timeout)
+        begin, wait = time.perf_counter(), round(1000 * self.timeout)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, wait, cv2.CAP_PROP_READ_TIMEOUT_MSEC, wait]
         capture = cv2.VideoCapture(self.address, cv2.CAP_FFMPEG, limits)
         if capture.isOpened():
             self._count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             self.live = not self._count
             return capture
-        raise self._silent() if time.monotonic() - begin > 0.9 * self.timeout else self._refused()
+        raise self._silent() if time.perf_counter() - begin > 0.9 * self.timeout else self._refused()
 
     def _end(self) -> None:
         if self.live or self._number < self._count - 2:
@@ -254,7 +264,7 @@ class VideoFile:
         if image is None:
             return None
         self._number += 1
-        return Frame(_rgb(image), self._number - 1, when, time.monotonic())
+        return Frame(_rgb(image), self._number - 1, when, time.perf_counter())
 
     def reopen(self) -> None:
         raise AssertionError("a file does not break off and come back")
@@ -296,7 +306,7 @@ class ImageFolder:
             return None
         image = load_image(self._files[self._number], 3)
         self._number += 1
-        return Frame(image, self._number - 1, (self._number - 1) / self.pace, time.monotonic())
+        return Frame(image, self._number - 1, (self._number - 1) / self.pace, time.perf_counter())
 
     def reopen(self) -> None:
         raise AssertionError("a folder does not break off and come back")
@@ -352,5 +362,6 @@ def _without_secrets(address: str) -> str:
     try:
         parts = urlsplit(address)
     except ValueError:
-        raise InputError("is not an address", where=address) from None
+        hint = "check it, and its brackets"
+        raise InputError("is not an address", where="--source", hint=hint) from None  # its password is not shown
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

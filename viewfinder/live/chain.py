@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,7 @@ class Chain:
 
     Args:
         model: answers whole frames. Boxes of any class are followed; other answers stay as they are.
-            Its `threshold` is lowered, since the tracker needs weak boxes, too; what is answered keeps to `threshold`.
+            The tracker sees weaker boxes than `threshold`, too; the model given stays as it is.
         points: answers the square around each box with points.
         threshold: the least score that a new thing needs; by default that of the model.
 
@@ -45,9 +46,9 @@ class Chain:
     def __init__(self, model: Predictor, points: Predictor | None = None, threshold: float | None = None) -> None:
         if points is not None:
             _require_pair(model, points)
-        self.model, self.points = model, points
+        self.model, self.points = copy(model), points
         self.tracker = Tracker(model.threshold if threshold is None else threshold)
-        model.threshold = WEAK * self.tracker.threshold
+        self.model.threshold = WEAK * self.tracker.threshold
         self._shares: dict[int, NDArray[np.float32]] = {}
 
     @property

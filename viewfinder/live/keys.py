@@ -10,11 +10,11 @@ __all__ = ["Keys"]
 
 
 class Keys:
-    """Reads single keys without Enter; where there is no terminal there are none."""
+    """Reads single keys without Enter; there are none without a terminal, or in its background."""
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
-        self._there = sys.stdin is not None and sys.stdin.isatty()
+        self._there = _listens()
 
     def __enter__(self) -> Keys:
         if self._there and sys.platform != "win32":
@@ -50,3 +50,17 @@ class Keys:
         while select.select([sys.stdin], [], [], 0)[0] and (key := os.read(sys.stdin.fileno(), 64)):
             keys += key.decode(errors="replace")
         return keys
+
+
+def _listens() -> bool:
+    """Whether keys come here; a process in the background that asks a terminal for them would be halted."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    if sys.platform == "win32":
+        return True
+    import os
+
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # a terminal, but not the one that it was started from
+        return True

@@ -137,7 +137,7 @@ class Page:
     def _frame(self, request: Request) -> Response:
         """Wait for a picture that is newer than the one the browser has."""
         after = request.query_params.get("after", "0")
-        seen = int(after) if after.isdecimal() else 0
+        seen = int(after[:18]) if after.isdecimal() else 0
         with self._changed:
             self._asked = time.monotonic()
             self._changed.wait_for(lambda: self._number > seen or self._ended, WAIT)

@@ -37,7 +37,7 @@ class Recorder:
 
     Raises:
         InputError: the name does not end so.
-        DataError: a video cannot be written there.
+        DataError: a video cannot be written there, or not to its end.
     """
 
     def __init__(self, path: Path, pace: float) -> None:
@@ -47,10 +47,9 @@ class Recorder:
         """Pictures that were added."""
         self._beside = path.with_name(f".{path.stem}.part{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
-        self._size, self._begin, self._written = (0, 0), 0.0, 0
+        self._size, self._begin, self._shown, self._frames = (0, 0), 0.0, 0, 0
 
     def __enter__(self) -> Recorder:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -58,6 +57,7 @@ class Recorder:
     ) -> None:
         if self._writer is not None:
             self._writer.release()
+            self._require_whole()
             self._beside.replace(self.path)
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
@@ -66,14 +66,22 @@ class Recorder:
             self._writer = self._opened(picture)
             self._begin = time
         due = round((time - self._begin) * self.pace) + 1
-        repeats = min(max(1, due - self._written), max(1, round(LONGEST_STILL * self.pace)))
+        repeats = min(max(1, due - self._shown), max(1, round(LONGEST_STILL * self.pace)))
         content = cv2.cvtColor(_sized(picture, *self._size), cv2.COLOR_RGB2BGR)
         for _ in range(repeats):
             self._writer.write(content)
-        self._written = max(due, self._written + repeats)
+        self._shown, self._frames = max(due, self._shown + repeats), self._frames + repeats
         self.count += 1
 
+    def _require_whole(self) -> None:
+        """Raise where frames are missing: OpenCV's writer itself says nothing when a disk is full."""
+        there = cv2.VideoCapture(str(self._beside), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
+        if there < 0.98 * self._frames - 1:  # some containers know their length in milliseconds only
+            hint = f"is the disk full? what could be written is in {self._beside.name}"
+            raise DataError("could not be written to its end", where=self.path, hint=hint)
+
     def _opened(self, picture: NDArray[np.uint8]) -> cv2.VideoWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)  # MPEG-4 halves the colours' sides
         codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])

@@ -59,7 +59,9 @@ class Scene:
     def things(self) -> list[tuple[str, str]]:
         """Return what each box is, "face #3", and its score, "98 %"."""
         names = [f"{name} #{one}" for name, one in zip(self.boxes.classes, self.identities, strict=True)]
-        scores = [""] * len(names) if self.boxes.scores is None else [f"{score:.0%}" for score in self.boxes.scores]
+        scores = (
+            [""] * len(names) if self.boxes.scores is None else [f"{100 * score:.0f} %" for score in self.boxes.scores]
+        )
         return list(zip(names, scores, strict=True))
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -59,7 +59,7 @@ class Latest:
         self._ended = False
         self._begin = 0.0
         self._stop, self._changed = threading.Event(), threading.Condition()
-        self._alive = time.monotonic()
+        self._alive = time.perf_counter()
         self._thread = threading.Thread(target=self._run, name=f"frames of {source.name}", daemon=True)
 
     def __enter__(self) -> Latest:
@@ -89,7 +89,7 @@ class Latest:
 
     def _require_life(self) -> None:
         """Raise where the thread itself hangs in a driver: nothing else would ever tell."""
-        silence = time.monotonic() - self._alive
+        silence = time.perf_counter() - self._alive
         if self.source.live and silence > self.patience + 30:
             raise DataError(f"gave no frame for {silence:.0f} s", where=self.source.name)
 
@@ -115,9 +115,9 @@ class Latest:
 
     def _back(self, error: DataError) -> Frame | None:
         """Return the first frame of a source that broke off and came back."""
-        end = time.monotonic() + self.patience
-        while time.monotonic() < end and not self._stop.wait(min(RETRY, self.patience)):
-            self._alive = time.monotonic()
+        end = time.perf_counter() + self.patience
+        while time.perf_counter() < end and not self._stop.wait(min(RETRY, self.patience)):
+            self._alive = time.perf_counter()
             try:
                 self.source.reopen()
                 return self.source.read()
@@ -132,12 +132,12 @@ class Latest:
         if frame is None:
             return None
         if frame.number == 0:
-            self._begin = time.monotonic() - frame.time
-        self._stop.wait(max(0.0, self._begin + frame.time - time.monotonic()))
-        return Frame(frame.image, frame.number, frame.time, time.monotonic())
+            self._begin = time.perf_counter() - frame.time
+        self._stop.wait(max(0.0, self._begin + frame.time - time.perf_counter()))
+        return Frame(frame.image, frame.number, frame.time, time.perf_counter())
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
             self._frame = frame
-            self._alive = time.monotonic()
+            self._alive = time.perf_counter()
             self._changed.notify_all()

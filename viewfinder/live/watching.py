@@ -104,14 +104,14 @@ def watch(
     wanted = None if effect is None else find_effect(effect, chain)
     opened = open_source(source) if isinstance(source, str | int | Path) else source
     with Latest(opened, patience) if latest or opened.live else InOrder(opened) as frames:
-        ends: deque[float] = deque([time.monotonic()], maxlen=600)
+        ends: deque[float] = deque([time.perf_counter()], maxlen=600)
         for count, frame in enumerate(frames, start=1):
-            begin = time.monotonic()
+            begin = time.perf_counter()
             answer = chain(frame.image, frame.time)
-            answered = time.monotonic()
+            answered = time.perf_counter()
             marked = wanted is None if marks is None else marks
             picture = _drawn(frame, answer, wanted, marked) if draw else None
-            end = time.monotonic()
+            end = time.perf_counter()
             spent, late = 1000 * (answered - begin), 1000 * (end - frame.taken)
             yield Seen(frame, answer, picture, spent, late, frame.number + 1 - count, _pace(ends, end))
 
