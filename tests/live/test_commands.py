@@ -145,7 +145,7 @@ def test_whatever_stops_it_the_video_can_be_read(made: Path, tmp_path: Path, nam
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(5)]
         process.send_signal(getattr(signal, name))
-        rest, error = process.communicate(timeout=20)
+        rest, error = process.communicate(timeout=90)
     assert process.returncode == 0, error
     records = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     assert "Traceback" not in error and f"{len(records)} frames answered" in error
@@ -173,7 +173,7 @@ def test_capture_shows_what_the_camera_sees(made: Path, tmp_path: Path) -> None:
             assert process.stderr is not None
             address = re.findall(r"http://\S+", process.stderr.readline())[0]
             answer = httpx.get(f"{address}frame", trust_env=False, timeout=5)
-            out, error = process.communicate(timeout=30)
+            out, error = process.communicate(timeout=90)
     assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR).shape == (HEIGHT, WIDTH, 3)
     assert "of 8 photos" in json.loads(answer.headers["x-told"])["text"]
     assert process.returncode == 0 and "8 photos written" in out, error
@@ -214,7 +214,7 @@ def test_capture_stops_at_q_and_at_signals(tmp_path: Path, how: str) -> None:
             os.write(terminal, b"q")
         else:
             process.send_signal(getattr(signal, how))
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=90)
     assert termios.tcgetattr(inside) == before, "the terminal is left without its echo"
     for one in (terminal, inside):
         os.close(one)

@@ -73,7 +73,7 @@ def test_latency_stays_under_two_model_times_with_a_source_ten_times_too_fast(ma
     latency = np.array([one.latency_ms for one in seen[1:]])
     assert model >= 1000 * cost
     assert np.median(latency) < 1.5 * model and np.quantile(latency, 0.9) < 2 * model
-    assert seen[-1].dropped > 5 * len(seen), "frames were not dropped"
+    assert seen[-1].dropped > 2 * len(seen), "frames were not dropped"
     assert seen[-1].frame.number + 1 == len(seen) + seen[-1].dropped
     assert seen[-1].picture is not None
 
