@@ -50,7 +50,10 @@ class _Stages(nn.Module):
         super().__init__()
         self.channels = channels
         self.pixels = Pixels("unit")
-        self.model = _made(backbone, channels, pretrained=False)
+        try:
+            self.model = _made(backbone, channels, pretrained=False)
+        except RuntimeError as error:
+            raise RecipeError(f"{backbone} has no features: {error}", where="model.backbone") from None
         reductions = self.model.feature_info.reduction()
         self.used = [index for index, reduction in enumerate(reductions) if reduction >= STRIDE]
         if not self.used or reductions[self.used[0]] != STRIDE:
