@@ -21,7 +21,7 @@ from viewfinder.tasks.sections import Section
 
 __all__ = ["Detect"]
 
-LEFT = 0.25
+LEAST_INSIDE = 0.25
 """A box of which less than this share is still in the picture, after it was moved, is not learnt."""
 
 
@@ -65,7 +65,7 @@ class Detect:
         return build_network(self.recipe, len(self.names) + 5)
 
     def collate(self, targets: BoxSets) -> dict[str, Tensor]:
-        inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEFT)
+        inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEAST_INSIDE)
         columns: dict[str, NDArray[Any]] = {"boxes": inside.xyxy, "classes": inside.classes, "samples": inside.samples}
         return {name: as_tensor(values) for name, values in columns.items()}
 
