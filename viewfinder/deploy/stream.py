@@ -19,12 +19,15 @@ from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import DataError
 
-__all__ = ["Answered", "answers", "cores", "in_order"]
+__all__ = ["Answered", "Progress", "answers", "cores", "in_order", "told"]
 
 BATCH, BATCH_PIXELS = 32, 16 * 256 * 256
 """Images that a thread answers in one go: no more than the first, and of no more pixels than the second."""
 AHEAD = 2
 """Pieces of work a thread that may be under way or wait to be taken."""
+
+Progress = Callable[[int, int], None]
+"""Called with (done, of) after each image."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -75,6 +78,13 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def told(items: Iterable[Item], progress: Progress, of: int, before: int = 0) -> Iterator[Item]:
+    """Yield the items, and tell of each when the next one is asked for; `before` were done earlier."""
+    for done, item in enumerate(items, start=before + 1):
+        yield item
+        progress(done, of)
 
 
 def cores() -> int:
