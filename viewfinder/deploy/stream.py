@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from viewfinder.data.answers import Answer
+from viewfinder.data.cores import usable_cores
 from viewfinder.data.images import Fitted
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
@@ -89,9 +90,8 @@ def told(items: Iterable[Item], progress: Progress, of: int, before: int = 0) ->
 
 def cores() -> int:
     """Return how many cores this process may use; torchrun's processes on one machine share them."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, there // max(1, int(beside) if beside.isdecimal() else 1))
+    return usable_cores(int(beside) if beside.isdecimal() else 1)
 
 
 def _answered(predictor: Predictor, pictures: Pictures, rows: range) -> list[Answered]:

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from viewfinder.augment.share import Share
+from viewfinder.data.cores import usable_cores
 from viewfinder.errors import RecipeError, RunError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Team:
     @property
     def threads(self) -> int:
         """CPU threads for each process of this machine."""
-        return max(1, (os.cpu_count() or 1) // self.local_size)
+        return usable_cores(self.local_size)
 
     def share(self, batch: int, members: int = 1) -> Share:
         """Return this process's share of training batches: as much of each ensemble member's part as any other's.
