@@ -78,7 +78,7 @@ class Detect:
         return {"total": parts[0] + parts[1], "classification": parts[0], "localisation": parts[1]}
 
     def answering(self, network: nn.Module) -> nn.Module:
-        return nn.Sequential(network, Decoded())
+        return nn.Sequential(network, Decoded(self.recipe.data.size))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], to_image: NDArray[Any]) -> list[Boxes]:
         return Boxes.decode(outputs, self.names, to_image)
