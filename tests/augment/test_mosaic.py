@@ -96,6 +96,12 @@ def test_one_photo_an_image_is_left_as_it_is() -> None:
     assert warp_numpy(pixels, identity(3)).tolist() == pixels.tolist()
 
 
+@pytest.mark.parametrize("beside", [{"crop": 32}, {"border": "reflect"}])
+def test_mosaics_of_photos_that_reach_beyond_their_place_are_refused(beside: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match="whole photos"):
+        loader(**beside)
+
+
 def test_mosaics_of_anything_but_boxes_are_refused() -> None:
     recipe = load_recipe("digits", {"augment.mosaic": 0.5})
     some = {"names": ("a", "b"), "task": Classify(recipe, ("a", "b")), "batch": 2, "seed": 0}

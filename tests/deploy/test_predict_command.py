@@ -22,13 +22,14 @@ def faces(model_file: Callable[[str], Path]) -> Path:
 
 @pytest.fixture
 def photos(untrained: Callable[[str], Run], tmp_path: Path) -> Path:
-    """A folder of two photos, two more of the same name in folders of their own, and one that is damaged."""
+    """A folder of photos, two of one name in a folder of their own, one that is damaged, and a Mac's hidden file."""
     folder = tmp_path / "photos"
     images = untrained("keypoints").part("val").images
     for row, name in enumerate(["a.png", "b.jpg", "more/a.png", "more a.png"]):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / name), images[row])
     (folder / "damaged.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    (folder / "._a.png").write_bytes(b"what a Mac leaves on other disks")
     return folder
 
 

@@ -85,6 +85,7 @@ def test_a_folder_is_answered_in_order_and_unreadable_files_are_named(
         cv2.imwrite(str(tmp_path / name), digit)
     (tmp_path / "bad.jpg").write_bytes(b"not an image")
     (tmp_path / "notes.txt").write_text("no image at all")
+    (tmp_path / "._a.png").write_bytes(b"what a Mac leaves on other disks")
     found = dict(model.folder(tmp_path))
     assert [path.name for path in found] == ["a.png", "b.png", "bad.jpg", "c.png"]
     assert isinstance(found[tmp_path / "bad.jpg"], DataError)

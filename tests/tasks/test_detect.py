@@ -92,6 +92,11 @@ def test_boxes_come_back_in_pixels_of_the_original_image() -> None:
     np.testing.assert_allclose(some.decode(outputs, twice)[0].xyxy, [[25, 40, 65, 120]], atol=1e-3)
 
 
+def test_boxes_end_at_the_edge_of_an_input_that_the_cells_do_not_fill() -> None:
+    outputs = answer(Says(maps(64, (40, 40, 80, 80, 0, 3.0))), task(data__size=60))
+    np.testing.assert_allclose(outputs["boxes"][0, 0], [40, 40, 60, 60], atol=1e-3)
+
+
 def test_the_better_of_two_boxes_at_one_place_is_kept_and_other_classes_stay() -> None:
     boxes = torch.tensor([[[0, 0, 20, 20], [1, 1, 21, 21], [1, 0, 21, 20], [40, 0, 60, 20]]]).float()
     scores = torch.tensor([[0.9, 0.8, 0.7, 0.6]])

@@ -136,20 +136,22 @@ def test_precision_by_class_and_by_size_are_those_of_coco() -> None:
 def test_few_classes_have_a_curve_each_and_of_many_the_worst() -> None:
     predictions, targets = disturbed(classes=2)
     few = curves(predictions, targets, NAMES)
-    assert list(few) == ["cat", "dog"], "bird has no true box"
+    assert list(few.curves) == ["cat", "dog"], "bird has no true box"
+    assert "lowest" not in few.about
     rng = np.random.default_rng(3)
     names = tuple(f"class {k}" for k in range(12))
     targets = true_boxes(60, 12, rng)
     predictions = guesses(targets, names, rng)
     many = curves(predictions, targets, names)
     worst = np.argsort(average_precision(predictions, targets, names).by_class())[:4]
-    assert list(many) == ["mean of all", *(names[k] for k in worst)]
+    assert list(many.curves) == ["mean of all", *(names[k] for k in worst)]
+    assert "lowest" in many.about
 
 
-def curves(predictions: list[Boxes], targets: BoxSets, names: tuple[str, ...]) -> dict[str, object]:
+def curves(predictions: list[Boxes], targets: BoxSets, names: tuple[str, ...]) -> Lines:
     section = next(one for one in box_sections(predictions, targets, names) if one.title == "Precision and recall")
     assert isinstance(section, Lines)
-    return dict(section.curves)
+    return section
 
 
 def test_the_curves_over_the_threshold_meet_the_figures_at_the_best_one() -> None:

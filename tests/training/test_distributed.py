@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import viewfinder as vf
+from tests.commands import Commands
 from viewfinder import tasks
 from viewfinder.augment.share import Share
 from viewfinder.data.dataset import ArrayImages, Dataset
@@ -218,3 +219,22 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     message = r"train.batch: batches of 250 cannot be shared evenly by 4 processes and 2 members; .* multiple of 8: 248"
     with pytest.raises(RecipeError, match=message):
         Team(0, 4).share(250, members=2)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"WORLD_SIZE": "many"}, "WORLD_SIZE: is 'many' instead of a number"),
+        ({"WORLD_SIZE": "2"}, "environment: RANK is not set"),
+    ],
+)
+def test_what_a_launcher_says_wrongly_is_one_line(
+    said: dict[str, str], what: str, folder: Path, viewfinder: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    done = viewfinder("train", folder / "digits.npz")
+    assert done.code == 2
+    assert done.err.strip().startswith(f"viewfinder: {what}")
+    assert len(done.err.strip().splitlines()) == 1

@@ -29,7 +29,10 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("predictions"),
     labels: Annotated[
-        str, typer.Option("--as", help="Labels to correct instead of pictures: labelme, voc, yolo, coco; folders.")
+        str,
+        typer.Option(
+            "--as", help="Labels to correct instead of pictures: labelme, voc, yolo, coco; or folders, of classes."
+        ),
     ] = "",
     table: Annotated[
         Path | None, typer.Option(help="One table instead of a folder: .csv, .jsonl or .parquet. Goes on if stopped.")

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.cores import usable_cores
 from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.headers import inspect, upright
 from viewfinder.data.sources import open_zip, readable
@@ -369,4 +370,4 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
 
 
 def _threads() -> int:
-    return min(8, os.cpu_count() or 1)
+    return min(8, usable_cores())

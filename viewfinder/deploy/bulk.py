@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -23,7 +23,7 @@ from typing import Any
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.deploy.ranks import Share
-from viewfinder.deploy.stream import Answered, answers
+from viewfinder.deploy.stream import Answered, Progress, answers, told
 from viewfinder.deploy.tables import WRITERS, Row, appearing, check_table, columns, rows, write_lines
 from viewfinder.errors import DataError, InputError
 
@@ -32,8 +32,6 @@ __all__ = ["Tabled", "part_folder", "write_table"]
 ABOUT, PART = "about.json", re.compile(r"\d{6,}\.jsonl")
 LEAST, MOST, PARTS = 16, 1024, 256
 """Images of a part: so many that there are about 256 parts, but no fewer than the first and no more than the second."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def write_table(
     done = count - sum(len(work.span(part)) for part in missing)
     progress(done, count)
     stream = answers(predictor, pictures, map(work.span, missing), threads)
-    for part, ones in groupby(_told(stream, done, count, progress), key=lambda one: one.row // work.size):
+    for part, ones in groupby(told(stream, progress, count, done), key=lambda one: one.row // work.size):
         work.write(part, ones)
     if share.size > 1:
         return Tabled(work.folder, count, sum(row["error"] is not None for row in work.rows(mine)), joined=False)
@@ -214,12 +212,6 @@ def _known(work: _Work) -> dict[str, Any]:
     if not isinstance(known, dict) or any(not PART.fullmatch(name) for name in names if name != ABOUT):
         raise DataError("holds something else than parts", where=work.folder, hint="choose another --table")
     return known
-
-
-def _told(stream: Iterable[Answered], done: int, count: int, progress: Progress) -> Iterator[Answered]:
-    for number, one in enumerate(stream, start=done + 1):
-        yield one
-        progress(number, count)
 
 
 def _digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import Images
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.reading import parts, read
+from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
 
 __all__ = ["Pictures", "find_pictures"]
@@ -112,11 +113,8 @@ def _column(source: Path) -> tuple[str, Images]:
 
 
 def _files_below(folder: Path) -> tuple[str, ...]:
-    """Return the paths of all image files, relative to the folder; a hundred thousand of them as text are small."""
-    found = []
-    for place, _, names in os.walk(folder):
-        inside = Path(place).relative_to(folder).as_posix()
-        found += [name if inside == "." else f"{inside}/{name}" for name in names if name.lower().endswith(SUFFIXES)]
+    """Return the paths of all image files, relative to the folder; hidden ones are passed over, as in all reading."""
+    found = (name for name in Source(folder).files() if name.lower().endswith(SUFFIXES))
     return tuple(sorted(found, key=lambda path: path.replace("/", "\0")))
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from viewfinder.data.answers import ANSWERS, Answer
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
-from viewfinder.deploy.stream import in_order
+from viewfinder.deploy.stream import Progress, in_order, told
 from viewfinder.deploy.tables import rounded
 from viewfinder.errors import DataError
 
@@ -29,8 +29,6 @@ __all__ = ["Predictions", "refuse_existing", "write_predictions"]
 
 SMALLEST = 256
 """Pictures whose longer side is below this are enlarged, so that one sees what was drawn."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def write_predictions(
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
         records = in_order(work, _file_names(pictures), threads)
-        unreadable = _write(folder, predictor, _told(records, len(pictures), progress))
+        unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
@@ -148,12 +146,6 @@ def _write(folder: Path, predictor: Predictor, records: Iterable[_Record | DataE
         errors = json.dumps([str(error) for error in unreadable], ensure_ascii=False)
         text.write(f'\n], "unreadable": {errors}}}\n')
     return unreadable
-
-
-def _told(records: Iterable[_Record | DataError], count: int, progress: Progress) -> Iterator[_Record | DataError]:
-    for done, record in enumerate(records, start=1):
-        yield record
-        progress(done, count)
 
 
 def _file_names(pictures: Pictures) -> Iterator[tuple[int, str]]:

@@ -21,6 +21,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from viewfinder.data.answers import ANSWERS, Answer
 from viewfinder.data.images import SUFFIXES, Fitted, fit, inverted, load_image
+from viewfinder.data.sources import Source
 from viewfinder.deploy.description import KEY, Description
 from viewfinder.errors import DataError, ModelFileError
 
@@ -145,10 +146,10 @@ class Predictor:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return all image files below a folder, sorted. Raises DataError where there is no such folder."""
+    """Return all image files below a folder but hidden ones, sorted. Raises DataError where there is no such folder."""
     if not folder.is_dir():
         raise DataError("no such folder", where=folder)
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(folder / name for name in Source(folder).files() if name.lower().endswith(SUFFIXES))
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:

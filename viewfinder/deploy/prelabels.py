@@ -16,7 +16,7 @@ from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
-from viewfinder.deploy.stream import Answered, answers
+from viewfinder.deploy.stream import Answered, Progress, answers, told
 from viewfinder.errors import DataError, InputError, nearest
 
 __all__ = ["Prelabels", "check_format", "write_prelabels"]
@@ -29,8 +29,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "folders": ("label",),
 }
 """The kinds of answers that a format holds."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,11 @@ def write_prelabels(
     images = pictures.column()
     readable: list[Answered] = []
     unreadable: list[DataError] = []
-    for done, one in enumerate(answers(predictor, pictures, [range(len(pictures))], threads), start=1):
+    for one in told(answers(predictor, pictures, [range(len(pictures))], threads), progress, len(pictures)):
         if isinstance(one.answer, DataError):
             unreadable.append(one.answer)
         else:
             readable.append(one)
-        progress(done, len(pictures))
     if not readable:
         raise DataError(f"none of {len(pictures):,} images can be read", where=pictures.name(0))
     kind, column = COLUMNS[predictor.about.answer]

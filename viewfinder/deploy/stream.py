@@ -14,17 +14,21 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from viewfinder.data.answers import Answer
+from viewfinder.data.cores import usable_cores
 from viewfinder.data.images import Fitted
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import DataError
 
-__all__ = ["Answered", "answers", "cores", "in_order"]
+__all__ = ["Answered", "Progress", "answers", "cores", "in_order", "told"]
 
 BATCH, BATCH_PIXELS = 32, 16 * 256 * 256
 """Images that a thread answers in one go: no more than the first, and of no more pixels than the second."""
 AHEAD = 2
 """Pieces of work a thread that may be under way or wait to be taken."""
+
+Progress = Callable[[int, int], None]
+"""Called with (done, of) after each image."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -77,11 +81,17 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
         pool.shutdown(cancel_futures=True)
 
 
+def told(items: Iterable[Item], progress: Progress, of: int, before: int = 0) -> Iterator[Item]:
+    """Yield the items, and tell of each when the next one is asked for; `before` were done earlier."""
+    for done, item in enumerate(items, start=before + 1):
+        yield item
+        progress(done, of)
+
+
 def cores() -> int:
     """Return how many cores this process may use; torchrun's processes on one machine share them."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, there // max(1, int(beside) if beside.isdecimal() else 1))
+    return usable_cores(int(beside) if beside.isdecimal() else 1)
 
 
 def _answered(predictor: Predictor, pictures: Pictures, rows: range) -> list[Answered]:

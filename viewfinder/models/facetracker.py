@@ -13,7 +13,7 @@ from torch.nn.functional import adaptive_max_pool2d
 from viewfinder.config import Data
 from viewfinder.models.blocks import Pixels
 from viewfinder.models.options import Count, Network, one_each
-from viewfinder.models.pretrained import copy_weights, weights_file
+from viewfinder.models.pretrained import copy_weights, pretrained_file
 from viewfinder.models.seeds import keras
 
 __all__ = ["SeedFaceTracker"]
@@ -45,7 +45,8 @@ class SeedFaceTracker(Network):
     def start(self, network: nn.Module) -> None:
         """Give VGG16 its pretrained weights. The notes feed them pixels / 255, not ImageNet's mean and deviation."""
         if self.weights:
-            copy_weights(weights_file(self.weights, VGG16, "features."), network.get_submodule("features"), "features.")
+            file = pretrained_file(self.weights, VGG16, "features.")
+            copy_weights(file, network.get_submodule("features"), "features.")
 
 
 class _FaceTracker(nn.Module):

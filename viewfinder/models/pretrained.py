@@ -19,7 +19,7 @@ from torch import nn
 from viewfinder.data.store import cache_folder
 from viewfinder.errors import InputError
 
-__all__ = ["copy_weights", "fetched", "weights_file"]
+__all__ = ["copy_weights", "fetched", "pretrained_file"]
 
 DOWNLOADED = "imagenet"
 """The word that stands for a network's usual weights, instead of a file's path."""
@@ -27,7 +27,7 @@ _SECONDS = 30
 _LARGEST_HEADER = 1 << 24
 
 
-def weights_file(wanted: str, url: str, prefix: str) -> Path:
+def pretrained_file(wanted: str, url: str, prefix: str) -> Path:
     """Return the file of weights that a user wants: a path, or "imagenet" for what is at `url`.
 
     That is downloaded once, only the tensors whose names begin with `prefix`, and kept in the cache.

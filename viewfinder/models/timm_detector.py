@@ -37,8 +37,7 @@ class TimmDetector(Network):
         try:
             model = _made(self.backbone, stages.channels, pretrained=True)
         except (OSError, RuntimeError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            what = f"the weights of {self.backbone} cannot be had: {first}"
+            what = f"the weights of {self.backbone} cannot be had: {_first_line(error)}"
             raise InputError(what, hint="go online once, or set model.pretrained=false") from None
         stages.model.load_state_dict(model.state_dict())
 
@@ -50,7 +49,10 @@ class _Stages(nn.Module):
         super().__init__()
         self.channels = channels
         self.pixels = Pixels("unit")
-        self.model = _made(backbone, channels, pretrained=False)
+        try:
+            self.model = _made(backbone, channels, pretrained=False)
+        except RuntimeError as error:
+            raise RecipeError(f"{backbone} has no features: {_first_line(error)}", where="model.backbone") from None
         reductions = self.model.feature_info.reduction()
         self.used = [index for index, reduction in enumerate(reductions) if reduction >= STRIDE]
         if not self.used or reductions[self.used[0]] != STRIDE:
@@ -70,9 +72,13 @@ def _timm() -> Any:
     try:
         import timm
     except (ImportError, RuntimeError) as error:
-        what = f"needs the library timm, which does not import here: {error}"
+        what = f"needs the library timm, which does not import here: {_first_line(error)}"
         raise RecipeError(what, where="model.name", hint="pip install 'viewfinder[timm]'") from None
     return timm
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _made(backbone: str, channels: int, pretrained: bool) -> Any:

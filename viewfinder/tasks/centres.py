@@ -111,8 +111,12 @@ class Decoded(nn.Module):
     """(B, C + 5, h, w) maps → boxes (B, K, 4) in pixels of the input, scores (B, K), classes (B, K).
 
     The K best pairs of a class and a cell that is hotter than its neighbours, without those that a better one covers;
-    what is left out has a score of 0.
+    what is left out has a score of 0. No box reaches beyond the input, whose side is `size` pixels.
     """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         channels, height, width = maps.shape[1:]
@@ -125,8 +129,7 @@ class Decoded(nn.Module):
         reach = sides.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).clamp(max=8).exp() * STRIDE
         x, y = (cell % width + 0.5) * STRIDE, (cell // width + 0.5) * STRIDE
         boxes = torch.stack([x - reach[:, 0], y - reach[:, 1], x + reach[:, 2], y + reach[:, 3]], 2)
-        limits = torch.tensor([width, height, width, height], device=maps.device) * STRIDE
-        boxes = torch.minimum(boxes.clamp(min=0), limits)
+        boxes = boxes.clamp(0, self.size)
         return boxes, suppressed(boxes, scores, classes), classes
 
 

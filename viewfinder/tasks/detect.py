@@ -21,7 +21,7 @@ from viewfinder.tasks.sections import Section
 
 __all__ = ["Detect"]
 
-LEFT = 0.25
+LEAST_INSIDE = 0.25
 """A box of which less than this share is still in the picture, after it was moved, is not learnt."""
 
 
@@ -65,7 +65,7 @@ class Detect:
         return build_network(self.recipe, len(self.names) + 5)
 
     def collate(self, targets: BoxSets) -> dict[str, Tensor]:
-        inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEFT)
+        inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEAST_INSIDE)
         columns: dict[str, NDArray[Any]] = {"boxes": inside.xyxy, "classes": inside.classes, "samples": inside.samples}
         return {name: as_tensor(values) for name, values in columns.items()}
 
@@ -78,7 +78,7 @@ class Detect:
         return {"total": parts[0] + parts[1], "classification": parts[0], "localisation": parts[1]}
 
     def answering(self, network: nn.Module) -> nn.Module:
-        return nn.Sequential(network, Decoded())
+        return nn.Sequential(network, Decoded(self.recipe.data.size))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], to_image: NDArray[Any]) -> list[Boxes]:
         return Boxes.decode(outputs, self.names, to_image)

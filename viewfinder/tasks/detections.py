@@ -209,12 +209,13 @@ def _by_class(precise: Precision, counts: NDArray[np.int64], names: Sequence[str
 def _precision_recall(precise: Precision, names: Sequence[str]) -> Lines:
     levels = np.linspace(0, 1, 101)
     curves = {names[k]: precise.curves()[:, k] for k in _shown(precise)}
-    if len(curves) < np.isfinite(precise.by_class()).sum():
+    some = len(curves) < np.isfinite(precise.by_class()).sum()
+    if some:
         curves = {"mean of all": np.nanmean(precise.curves(), axis=1), **curves}
     reached = {name: (levels, np.where(values > 0, values, np.nan)) for name, values in curves.items()}
     about = "How many of the boxes said are right, while more and more of the true ones are found. Overlap 0.5."
-    more = " The mean, and the classes with the lowest AP." if len(curves) > len(precise.by_class()) else ""
-    return Lines("Precision and recall", reached, "recall", "precision", about=about + more)
+    which = " The mean, and the classes with the lowest AP." if some else ""
+    return Lines("Precision and recall", reached, "recall", "precision", about=about + which)
 
 
 def _shown(precise: Precision) -> list[int]:

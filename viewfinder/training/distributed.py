@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from viewfinder.augment.share import Share
+from viewfinder.data.cores import usable_cores
 from viewfinder.errors import RecipeError, RunError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Team:
     @property
     def threads(self) -> int:
         """CPU threads for each process of this machine."""
-        return max(1, (os.cpu_count() or 1) // self.local_size)
+        return usable_cores(self.local_size)
 
     def share(self, batch: int, members: int = 1) -> Share:
         """Return this process's share of training batches: as much of each ensemble member's part as any other's.
@@ -162,15 +163,14 @@ ALONE = Team()
 def join() -> Team:
     """Join the processes that a launcher started beside this one, as its environment says, until this one ends.
 
-    Raises RunError where the launcher did not say how to reach them.
+    Raises RunError where the launcher did not say how to reach them, or no numbers.
     """
     if not (dist.is_available() and dist.is_initialized()):
-        if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        if _said("WORLD_SIZE", 1) == 1:
             return ALONE
         _connect()
     rank, size = dist.get_rank(), dist.get_world_size()
-    local_rank, local_size = (os.environ.get(name) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    return Team(rank, size, int(local_rank or rank), int(local_size or size))
+    return Team(rank, size, _said("LOCAL_RANK", rank), _said("LOCAL_WORLD_SIZE", size))
 
 
 def _connect() -> None:
@@ -182,7 +182,7 @@ def _connect() -> None:
 
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     if gpus:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count())
+        torch.cuda.set_device(_said("LOCAL_RANK", 0) % torch.cuda.device_count())
     with _others_there():
         store, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
         met = _met(store, rank, size)
@@ -217,18 +217,26 @@ def _met(store: Store, rank: int, size: int) -> Store:
 
 def leads() -> bool:
     """Whether this process speaks and writes, as the launcher's environment says; true without a launcher."""
-    return int(os.environ.get("WORLD_SIZE") or 1) == 1 or int(os.environ.get("RANK") or 0) == 0
+    return _said("WORLD_SIZE", 1) == 1 or _said("RANK", 0) == 0
 
 
 def restarted() -> bool:
     """Whether torchrun started this process in the place of one that was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
+    return _said("TORCHELASTIC_RESTART_COUNT", 0) > 0
 
 
 def launch() -> str:
     """Return what tells this launch of torchrun from others, and stays through its restarts; "" without torchrun."""
     name = os.environ.get("TORCHELASTIC_RUN_ID", "")
     return f"{socket.gethostname()}:{os.getppid()}" if name == "none" else name
+
+
+def _said(name: str, usual: int) -> int:
+    """Return a number of the launcher's environment. Raises RunError where it is none."""
+    text = os.environ.get(name) or str(usual)
+    if not text.isdecimal():
+        raise RunError(f"is {text!r} instead of a number", where=name, hint="unset it")
+    return int(text)
 
 
 @contextlib.contextmanager

@@ -68,6 +68,7 @@ class Loader:
 
     Raises:
         DataError: there are fewer rows than one batch needs.
+        RecipeError: mosaics are wanted of something else than boxes, on another border than black, or of crops.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class Loader:
                 f"fewer rows than a batch: {len(pixels)} training samples, batches of {batch}",
                 hint="add samples, or set train.batch lower",
             )
-        if augment.mosaic and (not isinstance(targets, BoxSets) or augment.border != "constant"):
-            what = "photos are laid side by side for boxes, on black"
-            raise RecipeError(what, where="augment.mosaic", hint='set it to 0, or augment.border to "constant"')
+        if augment.mosaic and (not isinstance(targets, BoxSets) or augment.border != "constant" or augment.crop):
+            what = "whole photos are laid side by side for boxes, on black"
+            hint = 'set it to 0, or augment.crop to 0 and augment.border to "constant"'
+            raise RecipeError(what, where="augment.mosaic", hint=hint)
         self.pixels, self.targets, self.names, self.task = pixels, targets, tuple(names), task
         self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
         side = pixels.shape[1]

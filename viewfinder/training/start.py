@@ -91,7 +91,7 @@ def train(
     begun = team.agreed(_begun(out, wanted))
     folder = begun or team.agreed(_new_folder(out, wanted) if team.leads else Path())
     threads = wanted.train.threads or team.threads
-    with _quiet_torch(threads):
+    with _quiet_torch(threads, where):
         with team.in_turn():
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
@@ -121,9 +121,10 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
-    with _quiet_torch(threads):
+    where = _device(run.info["device"], team)
+    with _quiet_torch(threads, where):
         with team.in_turn():
-            session = _session(run.recipe, parts, run.folder, _device(run.info["device"], team), team)
+            session = _session(run.recipe, parts, run.folder, where, team)
         return _go_on(Run(run.folder, run.info, parts), session, on_event)
 
 
@@ -345,12 +346,12 @@ def _device(name: str, team: Team) -> torch.device:
 
 
 @contextlib.contextmanager
-def _quiet_torch(threads: int) -> Iterator[None]:
-    """Set the thread count, and leave torch's threads and generators as they were."""
+def _quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
+    """Set the thread count, and leave torch's threads and generators, those of this device, as they were."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
         torch.set_num_threads(before)
