@@ -170,15 +170,20 @@ def test_a_json_that_is_not_of_coco_is_one_line(said: object, tmp_path: Path) ->
 
 
 def test_coco_entries_of_any_kind_do_not_crash(tmp_path: Path) -> None:
-    photos(tmp_path, "a.png")
+    photos(tmp_path, "a.png", "b.png")
     said = {
-        "images": [{"id": 1, "file_name": "a.png", "width": "wide"}, {"file_name": 7}, {"id": [1]}],
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": "wide"},
+            {"id": 2, "file_name": "b.png"},
+            {"file_name": 7},
+            {"id": [1]},
+        ],
         "categories": [{"id": 1, "name": "face"}, {"id": {}}, {}],
         "annotations": [
             {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 5, 5]},
             {"id": 2, "image_id": [1], "category_id": 1, "bbox": [1, 2, 5, 5]},
-            {"id": 3, "image_id": 1, "category_id": 1, "bbox": [1, 2, None, "x"]},
-            {"id": 4, "image_id": 1, "category_id": 1},
+            {"id": 3, "image_id": 2, "category_id": 1, "bbox": [1, 2, None, "x"]},
+            {"id": 4, "image_id": 2, "category_id": 1},
         ],
     }
     (tmp_path / "a.json").write_text(json.dumps(said))

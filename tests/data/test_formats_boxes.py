@@ -236,7 +236,7 @@ def test_other_shapes_are_named_and_polygons_are_boxes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_bad_boxes_are_clipped_or_dropped_and_named(format: str, tmp_path: Path) -> None:
-    bad = {"out": (40, -9, 90, 20), "flat": (5, 5, 5, 30), "away": (70, 5, 90, 30), "lost": (1, float("nan"), 9, 9)}
+    bad = {"out": (40, -9, 90, 20), "flat": (5, 5, 5, 30), "away": (70, 5, 90, 30)}
     every = [("good", 1, 2, 30, 40), *((name, *box) for name, box in bad.items())]
     names = [name for name, *_ in every]
     photo(tmp_path / "a.jpg")
@@ -261,8 +261,33 @@ def test_bad_boxes_are_clipped_or_dropped_and_named(format: str, tmp_path: Path)
     notes = noted(data)
     assert "out (40, -9, 90, 20)" in notes["clipped-boxes"].where[0]
     assert [place.split(": ")[-1].split(" ")[0] for place in notes["empty-boxes"].where] == ["flat", "away"]
-    assert "lost" in notes["value-range"].where[0] and notes["value-range"].severity == "error"
     assert all(place.startswith("a.") for note in notes.values() for place in note.where)
+
+
+def test_an_image_with_a_box_of_no_place_is_left_out_since_it_is_no_negative(tmp_path: Path) -> None:
+    for name in "ab":
+        photo(tmp_path / f"{name}.jpg")
+    labelme(tmp_path / "a.json", ("face", [[1, float("nan")], [9, 9]]), ("face", [[1, 1], [9, 9]]))
+    labelme(tmp_path / "b.json", ("face", [[1, 1], [9, 9]]))
+    data = vf.read(tmp_path)
+    assert list(boxes(data)) == ["b.jpg"]
+    assert noted(data)["value-range"].severity == "error"
+    assert noted(data)["value-range"].where == ("a.json: face (1, nan, 9, nan)",)
+
+
+def test_files_named_like_images_that_are_no_labels_are_named(tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "a.jpg")
+    text(tmp_path / "labels" / "a.json", '{"a": 1}')
+    found = {finding.id: finding for finding in vf.read(tmp_path, "test").check().errors}
+    assert found["unknown-labels"].where == ("labels/a.json",)
+
+
+def test_nothing_is_written_into_the_folder_that_is_read(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    labelme(tmp_path / "a.json", ("face", [[1, 1], [9, 9]]))
+    with pytest.raises(DataError, match="lies inside"):
+        write(vf.read(tmp_path), tmp_path / "sub" / "coco", "coco")
+    assert not (tmp_path / "sub").exists()
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -311,13 +336,16 @@ def test_an_image_that_cannot_be_read_keeps_its_boxes_for_check_to_name(tmp_path
 
 def test_yolo_classes_come_from_data_yaml_and_unknown_ones_are_errors(tmp_path: Path) -> None:
     photo(tmp_path / "images" / "a.jpg")
-    text(tmp_path / "labels" / "a.txt", "1 .5 .5 .5 .5\n4 .5 .5 .2 .2\n0 .1 .1 .9 .1 .9 .5\n")
+    photo(tmp_path / "images" / "b.jpg")
+    text(tmp_path / "labels" / "a.txt", "1 .5 .5 .5 .5\n0 .1 .1 .9 .1 .9 .5\n")
+    text(tmp_path / "labels" / "b.txt", "4 .5 .5 .2 .2\n")
     text(tmp_path / "data.yaml", "train: images\nval: images\nnc: 2\nnames: [cat, dog]\n")
     data = vf.read(tmp_path)
     assert data.names == ("cat", "dog") and data.splits is None
     assert boxes(data)["a.jpg"] == [("dog", 16, 12, 48, 36), ("cat", 6.4, 4.8, 57.6, 24)]
     unknown = noted(data)["unknown-classes"]
-    assert unknown.severity == "error" and unknown.where[0].startswith("labels/a.txt: 4 (")
+    assert unknown.severity == "error" and unknown.where[0].startswith("labels/b.txt: 4 (")
+    assert list(boxes(data)) == ["a.jpg"]
 
 
 def test_data_yaml_decides_the_splits_and_may_name_classes_by_number(tmp_path: Path) -> None:
@@ -387,17 +415,19 @@ def test_coco_ids_are_arbitrary_and_only_listed_images_count(tmp_path: Path) -> 
 def test_what_does_not_fit_in_a_coco_file_is_named(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     box = (1, 1, 9, 9)
-    path = coco(tmp_path / "x.json", {1: "a.jpg", 2: "gone.jpg"}, {1: "cat"}, [(1, 1, box), (1, 5, box), (8, 1, box)])
+    photo(tmp_path / "b.jpg")
+    files = {1: "a.jpg", 2: "gone.jpg", 3: "b.jpg"}
+    path = coco(tmp_path / "x.json", files, {1: "cat"}, [(1, 1, box), (3, 5, box), (8, 1, box)])
     said = json.loads(path.read_text())
     said["images"].append({"id": 1, "file_name": "again.jpg"})
-    said["annotations"] += [{"id": 0, "image_id": 1, "category_id": 1, "bbox": [1, 1]}]
+    said["annotations"] += [{"id": 0, "image_id": 3, "category_id": 1, "bbox": [1, 1]}]
     path.write_text(json.dumps(said))
     data = vf.read(tmp_path)
     assert boxes(data)["a.jpg"] == [("cat", 1, 1, 9, 9)]
     notes = noted(data)
     assert notes["duplicate-ids"].where == ("x.json: annotation 0", "x.json: image 1")
     assert notes["labels-without-images"].where == ("x.json: gone.jpg", "x.json: annotations of image 8")
-    assert notes["unknown-classes"].where == ("x.json: a.jpg: category 5 (1, 1, 9, 9)",)
+    assert notes["unknown-classes"].where == ("x.json: b.jpg: category 5 (1, 1, 9, 9)",)
     assert len(notes["value-range"].where) == 1
 
 

@@ -92,6 +92,11 @@ def test_images_that_were_trained_on_are_told(run: vf.Run, evaluation: Evaluatio
     assert "trained on 64 of these 64 images" in str(flattered)
 
 
+def test_images_that_were_trained_on_are_told_wherever_they_lie_now(run: vf.Run) -> None:
+    copies = replace(run.part("train").select(range(10, 20)), source="elsewhere.csv", rows=None)
+    assert run.evaluate(copies).seen == 10
+
+
 def test_worst_come_first_and_unknown_errors_last() -> None:
     errors = np.array([0.1, np.nan, 0.9, -0.5])
     assert worst_first(errors).tolist() == [2, 0, 3, 1]

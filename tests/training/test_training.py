@@ -94,6 +94,14 @@ def test_patience_ends_a_training_that_does_not_improve(squares: Dataset, tmp_pa
     assert len(events_of(run, "validation")) <= 10
 
 
+def test_of_equally_good_checkpoints_the_last_is_kept(squares: Dataset, tmp_path: Path) -> None:
+    changes = QUICK | {"optim.lr": 1e-9, "train.average": 0, "train.precision": "float32"}
+    run = vf.train(squares, recipe="digits", epochs=3, changes=changes, out=tmp_path / "run")
+    seen = events_of(run, "validation")
+    assert len({event["metrics"]["accuracy"] for event in seen}) == 1
+    assert run.events()[-1]["best_step"] == seen[-1]["step"]
+
+
 def test_a_plateau_lowers_the_rate(squares: Dataset, tmp_path: Path) -> None:
     plateau = {"optim.schedule": "plateau", "optim.patience": 1, "optim.lr": 1e-8, "optim.min_lr": 0}
     changes = QUICK | plateau | {"train.average": 0}

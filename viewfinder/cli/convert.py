@@ -35,5 +35,5 @@ def convert(
     dataset = whole(source)
     write(dataset, out, to)
     for note in dataset.notes:
-        typer.echo(f"viewfinder: {note.severity}: {note.message}", err=True)
+        typer.echo(f"viewfinder: {note.line}", err=True)
     typer.echo(f"{len(dataset):,} images in {to}: {out}")

@@ -31,6 +31,7 @@ def live(
     ] = None,
     effect: Annotated[str | None, typer.Option(help="Drawn on every face: glasses, big-eyes or blur.")] = None,
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an older video at --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON a frame, alone on standard output.")] = False,
     page: Annotated[bool, typer.Option(help=_PAGE)] = True,
     marks: Annotated[
@@ -67,7 +68,7 @@ def live(
 
     if out is not None:
         check_name(out)
-        _refuse_same(source, out)
+        _refuse_existing(source, out, overwrite)
     chain = Chain(load(model, threads), None if points is None else load(points, threads), threshold)
     if effect is not None:
         find_effect(effect, chain)
@@ -87,11 +88,13 @@ def live(
         typer.echo(out, err=True)
 
 
-def _refuse_same(source: str, out: Path) -> None:
+def _refuse_existing(source: str, out: Path, overwrite: bool) -> None:
     from viewfinder.errors import InputError
 
     if out.exists() and Path(source).exists() and out.samefile(source):
         raise InputError("is the video that is read", where=out, hint="choose another --out")
+    if out.exists() and not overwrite:
+        raise InputError("exists", where=out, hint="choose another --out, or replace it with --overwrite")
 
 
 def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:

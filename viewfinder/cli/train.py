@@ -98,6 +98,9 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
         typer.echo("ImageNet's weights: downloaded at the first time, then kept in the cache")
     with join().in_turn():
         dataset = read(source)
+    for note in dataset.notes:
+        if note.severity != "info":
+            typer.echo(f"viewfinder: {note.line}", err=True)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
     return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)

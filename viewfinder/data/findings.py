@@ -34,6 +34,11 @@ class Finding:
     where: tuple[str, ...] = ()
     advice: str = ""
 
+    @property
+    def line(self) -> str:
+        """One line: "error: 2 boxes with …, such as labels/a.json"."""
+        return f"{self.severity}: {self.message}" + (f", such as {self.where[0]}" if self.where else "")
+
 
 @dataclass(frozen=True)
 class Report:

@@ -32,6 +32,7 @@ __all__ = [
     "Files",
     "Fitted",
     "decode",
+    "digests",
     "fit",
     "fit_all",
     "image_file",
@@ -149,6 +150,12 @@ def fit_all(
     if isinstance(images, FileImages):
         return _fit_files(images, size, channels, progress)
     return _fit_now(images, size, channels, progress)
+
+
+def digests(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return (N,) a number for each image (N, H, W, C): the same for the same pixels."""
+    every = (hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest() for image in pixels)
+    return np.array([int.from_bytes(one, "little") for one in every], dtype=np.uint64)
 
 
 def inverted(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -72,11 +72,18 @@ def parts(path: str | Path, format: str | None = None) -> tuple[str, ...]:
 
 
 def write(dataset: Dataset, path: str | Path, format: str) -> None:
-    """Write a dataset in a format. Raises DataError where the format cannot hold it."""
+    """Write a dataset in a format.
+
+    Raises:
+        DataError: the format cannot hold it, or the path lies inside the folder that the dataset was read from.
+    """
     module = _format(format)
     if not hasattr(module, "write"):
         raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")
-    module.write(dataset, Path(path).expanduser().absolute())
+    into = Path(path).expanduser().absolute()
+    if dataset.source and Path(dataset.source).absolute() in into.parents:
+        raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
+    module.write(dataset, into)
 
 
 def _format(name: str) -> Format:

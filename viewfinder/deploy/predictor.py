@@ -153,6 +153,8 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
+    if path.is_dir():
+        raise ModelFileError("is a folder", where=path, hint=f"name a model file, such as {path / 'model.onnx'}")
     if not path.is_file():
         raise ModelFileError("no such model file", where=path, hint="make one with `viewfinder export`")
     options = ort.SessionOptions()

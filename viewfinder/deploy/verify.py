@@ -85,7 +85,7 @@ class Comparison:
             if kind.name in self.metrics:
                 rows.append([kind.name, *(kind.text(value) for value in self.metrics[kind.name]), ""])
         for one in self.differences:
-            allowed = "" if self.quantised else f"allowed {one.allowed:.2g}"
+            allowed = "judged by the metrics" if self.quantised else f"allowed {one.allowed:.2g}"
             rows.append([f"largest difference of {one.output}", "", f"{one.largest:.2g}", allowed])
         for one in self.alone:
             rows.append([f"… of one image from itself in a batch, {one.output}", "", f"{one.largest:.2g}", ""])

@@ -20,7 +20,7 @@ from torch import nn
 from viewfinder.config import Recipe
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.images import fit_all, inverted
+from viewfinder.data.images import digests, fit_all, inverted
 from viewfinder.data.targets import Targets
 from viewfinder.errors import DataError
 from viewfinder.evaluate.errors import worst_first
@@ -142,12 +142,7 @@ def answer_all(task: Task, network: nn.Module, dataset: Dataset, recipe: Recipe)
 
 
 def _seen(run: Run, dataset: Dataset) -> int:
-    trained = run.info["data"]["train"]
-    if dataset.fingerprint == trained["fingerprint"]:
-        return len(dataset)
-    rows = run.rows("train")
-    same = bool(trained["source"] and dataset.source) and Path(dataset.source).resolve() == Path(trained["source"])
-    if same and dataset.part == trained["part"]:
-        return int(np.isin(dataset.source_rows(), rows).sum())
-    copied = int(rows.max()) < len(dataset) and dataset.select(rows).fingerprint == trained["fingerprint"]
-    return len(rows) if copied else 0
+    """Return how many of the images the run was trained on, wherever they lie now."""
+    data = run.recipe.data
+    pixels, _ = fit_all(dataset.images, round(data.size * data.detail), data.channels)
+    return int(np.isin(digests(pixels), run.digests()).sum())

@@ -99,7 +99,7 @@ def _part(
 def _best_epoch(validated: Sequence[Mapping[str, Any]]) -> float | None:
     epoch, best = None, None
     for event in validated:
-        if event["best"] != best:
+        if event["best"] != best or event.get("best_step") == event.get("step"):
             epoch, best = float(event["epoch"]), event["best"]
     return epoch
 

@@ -229,12 +229,14 @@ def _validate(session: Session, pace: _Pace) -> str:
     losses: dict[str, float] = {}
     if session.validation:
         metrics, losses = session.validation.measure(session.task, session.network, session.shipped())
-        better = progress.best is None or session.metric.better(metrics[session.metric.name], progress.best)
+        new = metrics[session.metric.name]
+        better = progress.best is None or session.metric.better(new, progress.best)
         progress.waited = 0 if better else progress.waited + 1
         progress.lr_waited = 0 if better else progress.lr_waited + 1
-        if better:
-            progress.best, progress.best_step = metrics[session.metric.name], progress.step
-    pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, best=progress.best)
+        if better or new == progress.best:  # of equals the later one: its loss is usually lower
+            progress.best, progress.best_step = new, progress.step
+    best = {"best": progress.best, "best_step": progress.best_step}
+    pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, **best)
     if progress.best_step == progress.step and session.validation:
         pace.save("best")
     if spec.optim.schedule == "plateau" and progress.lr_waited >= spec.optim.patience:

@@ -130,6 +130,13 @@ class Run:
         except (OSError, SafetensorError, KeyError):
             raise RunError("the split is missing or damaged", where=path, hint="train a new run") from None
 
+    def digests(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Return (N,) digests of the training images as they were fitted; none where the run has no record of them."""
+        try:
+            return np.asarray(load_file(self.folder / "split.safetensors")["digests"])
+        except (OSError, SafetensorError, KeyError):
+            return np.empty(0, dtype=np.uint64)
+
     def evaluate(self, dataset: Dataset | None = None) -> Evaluation:
         """Return what the model is worth on a dataset; by default on its own validation samples."""
         from viewfinder.evaluate.evaluation import evaluate

@@ -26,7 +26,7 @@ import viewfinder
 from viewfinder import tasks
 from viewfinder.config import Recipe, as_json, load_recipe
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.images import fit_all
+from viewfinder.data.images import digests, fit_all
 from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
 from viewfinder.models.members import members_of
@@ -285,9 +285,10 @@ def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
 def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
     """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing."""
     rows = {name: np.ascontiguousarray(part.source_rows()) for name, part in parts.items()}
+    known = {"digests": digests(session.loader.pixels)}
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     try:
-        (folder / "split.safetensors").write_bytes(save_arrays(rows))
+        (folder / "split.safetensors").write_bytes(save_arrays(rows | known))
         write_text(folder / "run.json", json.dumps(info, indent=1))
         session.save("last")
     except OSError:

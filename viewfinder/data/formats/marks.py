@@ -2,12 +2,12 @@
 
 A format's reader turns its files into `Marks`; here they meet the images. What does not fit becomes a finding with the
 file's name: a box that reaches outside its image is clipped, one without an area is dropped, and an image whose
-label file cannot be used is left out, since nobody knows what is in it.
+label file cannot be used, or holds a box of no place or of an unknown class, is left out: nobody knows what is in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,8 +32,13 @@ KINDS: dict[str, tuple[Severity, str, str, str]] = {
         "cannot be used; the images are left out",
         "Repair or delete them: nobody knows what these images show.",
     ),
-    "unknown-classes": ("error", "box", "of a class that is not in the list", "Add the class to the list."),
-    "value-range": ("error", "box", "with a side that is no number; left out", "Draw them again."),
+    "unknown-classes": (
+        "error",
+        "box",
+        "of a class that is not in the list; their images are left out",
+        "Add the class to the list.",
+    ),
+    "value-range": ("error", "box", "with a side that is no number; their images are left out", "Draw them again."),
     "missing-folders": ("warning", "folder", "without images", "Correct the paths in data.yaml."),
     "labels-without-images": ("warning", "label", "without an image; left out", "Add the images or delete the labels."),
     "duplicate-labels": ("warning", "label", "about an image that has one already; left out", "Keep one of them."),
@@ -198,8 +203,11 @@ def boxes_dataset(
         without = [image for image in images if image not in marks and image not in left_out]
         notes.add("negatives" if negatives else "images-without-labels", *without)
         images = [image for image in images if image in marks or (negatives and image not in left_out)]
+    images = _clear(images, marks, frozenset(names), notes)
     if not images:
-        raise DataError("no image has labels", where=layout.source.path, hint=f"are they {format} labels?")
+        places = next((found for kind, found in notes.places.items() if KINDS[kind][0] == "error" and found), ())
+        such = f" that can be used, such as {places[0]}" if places else ""
+        raise DataError(f"no image has labels{such}", where=layout.source.path, hint=f"are they {format} labels?")
     targets = None if unlabelled else _targets(layout, images, marks, names, notes)
     return Dataset(
         "detect",
@@ -232,6 +240,29 @@ def in_order(names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
 
 
+def _clear(images: Sequence[str], marks: dict[str, Marks], known: frozenset[str], notes: Notes) -> list[str]:
+    """Return the images whose boxes all have a place and a known class."""
+    clear = []
+    for image in images:
+        mark = marks.get(image)
+        doubts = [] if mark is None else list(_doubts(mark, known))
+        for kind, place in doubts:
+            notes.add(kind, place)
+        if not doubts:
+            clear.append(image)
+    return clear
+
+
+def _doubts(mark: Marks, known: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield a kind of finding and a place for each box without a place or a known class."""
+    with np.errstate(over="ignore"):
+        finite: list[bool] = np.isfinite(mark.xyxy.astype(np.float32)).all(axis=1).tolist()
+    for name, box, there in zip(mark.classes, mark.xyxy, finite, strict=True):
+        if not there or name not in known:
+            kind = "unknown-classes" if there else "value-range"
+            yield kind, f"{mark.where}: {name} ({_shown(box)})"
+
+
 def _targets(
     layout: Layout, images: Sequence[str], marks: dict[str, Marks], names: Sequence[str], notes: Notes
 ) -> BoxSets:
@@ -242,20 +273,17 @@ def _targets(
     xyxy = [
         _upright(one.xyxy) * (np.tile(size, 2) if one.relative else 1.0) for one, size in zip(every, sizes, strict=True)
     ]
-    ids = [np.array([index.get(name, -1) for name in one.classes], dtype=np.int64) for one in every]
+    ids = [np.array([index[name] for name in one.classes], dtype=np.int64) for one in every]
     boxes = BoxSets.of(xyxy, ids)
     said = np.concatenate([np.zeros(0, dtype=object), *(np.array(one.classes, dtype=object) for one in every)])
-    finite, unknown = np.asarray(np.isfinite(boxes.xyxy).all(axis=1)), boxes.classes < 0
     rows = boxes.samples
-    known = np.where(finite[:, None], boxes.xyxy, 0)
-    inside = clipped(known, sizes[rows])
-    empty = finite & ~(areas(inside) > 0)
-    cut = finite & ~empty & (np.abs(inside - known) > 0.01).any(axis=1)
-    kinds = {"value-range": ~finite, "empty-boxes": empty, "clipped-boxes": cut, "unknown-classes": unknown}
-    for kind, which in kinds.items():
+    inside = clipped(boxes.xyxy, sizes[rows])
+    empty = ~(areas(inside) > 0)
+    cut = ~empty & (np.abs(inside - boxes.xyxy) > 0.01).any(axis=1)
+    for kind, which in {"empty-boxes": empty, "clipped-boxes": cut}.items():
         for i in np.flatnonzero(which).tolist():
             notes.add(kind, f"{every[rows[i]].where}: {said[i]} ({_shown(boxes.xyxy[i])})")
-    return BoxSets(inside, boxes.classes, boxes.offsets).kept(finite & ~empty & ~unknown)
+    return BoxSets(inside, boxes.classes, boxes.offsets).kept(~empty)
 
 
 def _sizes(layout: Layout, images: Sequence[str], every: Sequence[Marks], notes: Notes) -> NDArray[np.float64]:

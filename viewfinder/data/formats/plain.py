@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.findings import Finding, counted
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
@@ -14,6 +15,7 @@ from viewfinder.errors import DataError
 __all__ = ["parts", "read", "sniff"]
 
 LOOKS_FOR = "images"
+LABELS = (".json", ".xml", ".txt")
 
 
 def sniff(path: Path) -> bool:
@@ -35,7 +37,23 @@ def read(path: Path, part: str) -> Dataset:
     if not files:
         raise DataError("holds no images", where=path, hint=f"known: {', '.join(suffix[1:] for suffix in SUFFIXES)}")
     images = FileImages.of(path if Source(path).is_container else path.parent, files)
-    return Dataset("", (), images, source=str(path), format="plain", part="test", ids=np.array(files))
+    notes = _like_labels(path, files)
+    return Dataset("", (), images, source=str(path), format="plain", part="test", ids=np.array(files), notes=notes)
+
+
+def _like_labels(path: Path, images: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return a finding where files are named as labels of these images would be: their owner thinks they are."""
+    source = Source(path)
+    stems = {PurePosixPath(name).stem for name in images}
+    names = [PurePosixPath(name) for name in (source.files() if source.is_container else ())]
+    alike = tuple(str(name) for name in names if name.suffix.lower() in LABELS and name.stem in stems)
+    if not alike:
+        return ()
+    what = f"{counted(len(alike), 'file')} with the name of an image, but no labels that can be read"
+    advice = (
+        "Labels are labelme, PASCAL VOC, YOLO (with data.yaml or classes.txt) or COCO; all images count as unlabelled."
+    )
+    return (Finding("unknown-labels", "error", what, alike, advice),)
 
 
 def _files(path: Path) -> tuple[str, ...]:
