@@ -60,6 +60,7 @@ def test_the_video_shows_every_frame_of_a_file_with_its_box(viewfinder: Commands
     assert outcome.code == 0 and outcome.out == "" and "open http://127.0.0.1:" in outcome.err
     images = video(out)
     assert len(images) == 40 and images[0].shape == (HEIGHT, WIDTH, 3)
+    assert_one_line(viewfinder("live", made / "bright.onnx", *arguments), "exists; choose another --out")
     for number in (0, 20, 39):
         row = images[number][TOP + SIDE // 2].astype(int)
         (columns,) = np.nonzero(np.abs(row - COLOURS[0]).sum(axis=1) < 150)

@@ -34,7 +34,12 @@ LOCATE = (
     | {"data.size": 32, "data.detail": 2, "train.batch": 8, "train.validations": 7, "augment.crop": 40}
     | {"model.widths": [4, 8, 8], "model.depths": [1, 1, 1], "model.dense": 16},
 )
-KINDS = {"classify": CLASSIFY, "keypoints": KEYPOINTS, "locate": LOCATE}
+DETECT = (
+    "detect",
+    {"data.size": 32, "train.batch": 16, "train.validations": 7, "train.threads": 1, "augment.mosaic": 0.5}
+    | {"model.stem": [4, 4], "model.widths": [8, 8], "model.depths": [0, 1], "model.merged": 8},
+)
+KINDS = {"classify": CLASSIFY, "keypoints": KEYPOINTS, "locate": LOCATE, "detect": DETECT}
 TRAIN = """
 import json, sys
 import viewfinder as vf
@@ -50,7 +55,7 @@ def made(kind: str, folder: Path) -> Path:
     if kind == "classify":
         images = ArrayImages.of(rng.integers(0, 255, (120, 14, 14), dtype=np.uint8))
         write(Dataset("classify", ("a", "b"), images, Labels(np.arange(120) % 2)), path, "npz")
-    elif kind == "locate":
+    elif kind in ("locate", "detect"):
         images = ArrayImages.of(rng.integers(0, 255, (80, 48, 64, 3), dtype=np.uint8))
         boxes = [np.array([[10, 8, 40, 38]]) + rng.integers(0, 9, 4)] * 70 + [np.zeros((0, 4))] * 10
         classes = [np.zeros(len(one), dtype=np.int64) for one in boxes]
