@@ -87,6 +87,11 @@ class Notes:
         for kind, places in other.places.items():
             self.add(kind, *places)
 
+    def first_error(self) -> str:
+        """Return what to add to a sentence about labels: " that can be used, such as a.json: …", or nothing."""
+        errors = [place for kind, found in self.places.items() if KINDS[kind][0] == "error" for place in found]
+        return f" that can be used, such as {errors[0]}" if errors else ""
+
     def findings(self) -> tuple[Finding, ...]:
         """Return a finding for each kind."""
         return tuple(self._finding(kind, places) for kind, places in self.places.items() if places)
@@ -205,9 +210,8 @@ def boxes_dataset(
         images = [image for image in images if image in marks or (negatives and image not in left_out)]
     images = _clear(images, marks, frozenset(names), notes)
     if not images:
-        places = next((found for kind, found in notes.places.items() if KINDS[kind][0] == "error" and found), ())
-        such = f" that can be used, such as {places[0]}" if places else ""
-        raise DataError(f"no image has labels{such}", where=layout.source.path, hint=f"are they {format} labels?")
+        what = f"no image has labels{notes.first_error()}"
+        raise DataError(what, where=layout.source.path, hint=f"are they {format} labels?")
     targets = None if unlabelled else _targets(layout, images, marks, names, notes)
     return Dataset(
         "detect",
