@@ -260,7 +260,7 @@ def _clear(images: Sequence[str], marks: dict[str, Marks], known: frozenset[str]
 def _doubts(mark: Marks, known: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Yield a kind of finding and a place for each box without a place or a known class."""
     with np.errstate(over="ignore"):
-        finite: list[bool] = np.isfinite(mark.xyxy.astype(np.float32)).all(axis=1).tolist()
+        finite = np.asarray(np.isfinite(mark.xyxy.astype(np.float32)).all(axis=1))
     for name, box, there in zip(mark.classes, mark.xyxy, finite, strict=True):
         if not there or name not in known:
             kind = "unknown-classes" if there else "value-range"
