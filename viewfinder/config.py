@@ -58,7 +58,7 @@ class Data(_Part):
     similar: bool = False
     """Keep near-duplicate images on one side of the split, as if they were one person."""
     merge_classes: str = ""
-    """detect: all classes become one of this name, such as "face"; empty: they stay."""
+    """For boxes: all classes become one of this name, such as "face"; empty: they stay."""
     complete: bool = False
     """Use only the samples whose points are all annotated."""
 

@@ -205,7 +205,7 @@ def boxes_dataset(
         raise DataError(f"has no part {part!r}", where=layout.source.path, hint=f"parts: {', '.join(layout.parts())}")
     unlabelled = part == "test" and not marks and not left_out
     if not unlabelled:
-        without = [image for image in images if image not in marks and image not in left_out]
+        without = (image for image in images if image not in marks and image not in left_out)
         notes.add("negatives" if negatives else "images-without-labels", *without)
         images = [image for image in images if image in marks or (negatives and image not in left_out)]
     images = _clear(images, marks, frozenset(names), notes)
