@@ -9,23 +9,19 @@ Images that look alike are in one fold. The metrics are those of all images toge
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import tempfile
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from beside import save
 from numpy.typing import NDArray
 
 import viewfinder as vf
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.joining import joined, whole
 from viewfinder.data.similar import similar_groups
-
-HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
@@ -46,7 +42,8 @@ def main() -> None:
     else:
         name, metrics = "five_fold", cross_validated(every, given.folds, given.recipe, given.minutes, changes)
     print_table(metrics)
-    write(name, {"sources": [path.name for path in given.sources], **about, "images": len(every), "metrics": metrics})
+    about["sources"] = [path.name for path in given.sources]
+    save(name, {**about, "images": len(every), "metrics": metrics}, ["torch"])
 
 
 def together(sources: list[Path]) -> Dataset:
@@ -92,13 +89,6 @@ def folds(groups: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def print_table(metrics: dict[str, float]) -> None:
     for name, value in metrics.items():
         print(f"{name:<12} {value:8.4f}")
-
-
-def write(name: str, report: dict[str, Any]) -> None:
-    report = {"date": str(date.today()), "machine": platform.processor() or platform.machine(), **report}
-    path = HERE / "results" / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(path)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,9 @@ machine; what counts is the ratio to our float32 file. An image is pixels of the
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +21,7 @@ import cv2
 import numpy as np
 import onnx
 import torch
+from beside import save
 from numpy.typing import NDArray
 
 from viewfinder import tasks
@@ -34,7 +31,6 @@ from viewfinder.deploy.onnx import traced
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.deploy.quantise import quantise
 
-HERE = Path(__file__).resolve().parent
 Way = Callable[[NDArray[np.uint8]], object]
 
 
@@ -52,7 +48,7 @@ def main() -> None:
         for row in measured(recipe, threads, given.batches, given.seconds)
     ]
     print_table(rows)
-    write(rows)
+    save("infer", {"ms_an_image": rows}, ["torch", "onnxruntime", "opencv-python-headless"])
 
 
 def measured(recipe: str, threads: int, batches: list[int], seconds: float) -> list[dict[str, Any]]:
@@ -144,14 +140,6 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def text(value: float | None, ours: float) -> str:
     return "not read" if value is None else f"{value:.2f} ms ({value / ours:.2f}×)"
-
-
-def write(rows: list[dict[str, Any]]) -> None:
-    versions = {name: version(name) for name in ("torch", "onnxruntime", "opencv-python-headless", "viewfinder")}
-    about = {"date": str(date.today()), "machine": platform.processor() or platform.machine(), "versions": versions}
-    path = HERE / "results" / "infer.json"
-    path.write_text(json.dumps({**about, "ms_an_image": rows}, indent=1) + "\n", encoding="utf-8")
-    print(path)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from read_csv import peak_memory, processor
+from beside import in_own_process, peak_memory, save
 
-HERE = Path(__file__).resolve().parent
 CLASSES = ("a", "b", "c", "d", "e")
 DRAWN = 40
 """Different photos; the others are copies of them."""
@@ -44,16 +37,19 @@ def main() -> None:
     if given.way == "prepare":
         draw(given.folder / "photos", given.photos, given.side)
         export(given.folder / "model.onnx")
+        print(json.dumps("prepared"))
         return
     if given.way:
         print(json.dumps(one_run(given.way, given.folder)))
         return
     with tempfile.TemporaryDirectory() as folder:
         size = ("--photos", str(given.photos), "--side", str(given.side))
-        in_own_process("prepare", folder, *size)
+        in_own_process(__file__, "--way", "prepare", "--folder", folder, *size)
         report = compare(folder, given.runs)
     print_table(report)
-    write(report, given)
+    photos = f"{given.photos} JPEG files of {given.side}×{given.side}"
+    packages = ("numpy", "opencv-python-headless", "onnxruntime")
+    save("predict", {"photos": photos, "runs": given.runs, "median": report}, packages)
 
 
 def draw(folder: Path, count: int, side: int) -> None:
@@ -91,16 +87,10 @@ def compare(folder: str, runs: int) -> dict[str, dict[str, float]]:
     taken: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     for _ in range(runs):
         for way in WAYS:
-            taken[way].append(json.loads(in_own_process(way, folder)))
+            taken[way].append(in_own_process(__file__, "--way", way, "--folder", folder))
     sums = [one.pop("sum") for ones in taken.values() for one in ones]
     assert max(sums) - min(sums) < 1e-3 * max(sums), f"the ways give different answers: {sums}"
     return {way: {key: median(one[key] for one in ones) for key in ones[0]} for way, ones in taken.items()}
-
-
-def in_own_process(way: str, folder: str, *more: str) -> bytes:
-    """Run this file for one way. What it measures of memory would begin with ours: nothing large is loaded here."""
-    command = [sys.executable, __file__, "--way", way, "--folder", folder, *more]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def one_run(way: str, folder: Path) -> dict[str, float]:
@@ -156,24 +146,6 @@ def print_table(report: dict[str, dict[str, float]]) -> None:
     for way, one in report.items():
         ratio = one["photos_per_second"] / report["plain loop"]["photos_per_second"]
         print(f"{way:26}{one['photos_per_second']:10.0f}{ratio:7.2f}×{one['cpu_ms']:9.2f}{one['mb']:9.0f}")
-
-
-def write(report: dict[str, dict[str, float]], given: argparse.Namespace) -> None:
-    from viewfinder.deploy.stream import cores
-
-    about = {
-        "date": date.today().isoformat(),
-        "machine": f"{processor()}, {cores()} of {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("viewfinder", "numpy", "opencv-python-headless", "onnxruntime")},
-        "photos": f"{given.photos} JPEG files of {given.side}×{given.side}",
-        "runs": given.runs,
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "median": report,
-    }
-    target = HERE / "results" / "predict.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written to {target}")
 
 
 if __name__ == "__main__":

@@ -12,26 +12,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import zipfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from beside import data_folder, in_own_process, peak_memory, save
+
 DIGITS, FACES = "digit-recognizer.zip", "facial-keypoints-detection.zip"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("VIEWFINDER_DATA", HERE.parents[1] / "shared" / "data")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(data))
+    parser.add_argument("folder", nargs="?", type=Path, default=data_folder())
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--zip", help=argparse.SUPPRESS)
@@ -43,7 +38,7 @@ def main() -> None:
         sys.exit(f"{given.folder} holds no {FACES}: name the folder of the two downloads")
     report = {name: compare(given.folder, name, given.runs) for name in (FACES, DIGITS)}
     print_table(report)
-    write(report, given.runs)
+    save("read_csv", {"runs": given.runs, "median": report}, ["numpy", "pandas"])
 
 
 def compare(folder: Path, name: str, runs: int) -> dict[str, dict[str, float]]:
@@ -52,18 +47,14 @@ def compare(folder: Path, name: str, runs: int) -> dict[str, dict[str, float]]:
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as cache:
             for way in WAYS:
-                taken[way].append(in_own_process(way, folder, name, cache))
+                taken[way].append(
+                    in_own_process(__file__, str(folder), "--way", way, "--zip", name, VIEWFINDER_CACHE=cache)
+                )
     sums = {one["sum"] for ones in taken.values() for one in ones}
     assert len(sums) == 1, f"the ways read different pixels: {sums}"
     return {
         way: {key: median(one[key] for one in ones) for key in ("seconds", "cpu", "mb")} for way, ones in taken.items()
     }
-
-
-def in_own_process(way: str, folder: Path, name: str, cache: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, str(folder), "--way", way, "--zip", name]
-    done = subprocess.run(command, env={**os.environ, "VIEWFINDER_CACHE": cache}, check=True, stdout=subprocess.PIPE)
-    return dict(json.loads(done.stdout))
 
 
 def one_run(way: str, path: Path) -> dict[str, float]:
@@ -110,44 +101,12 @@ WAYS = {
 }
 
 
-def peak_memory() -> float:
-    """Return the highest resident size of this process in MB; NaN where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
 def print_table(report: dict[str, dict[str, dict[str, float]]]) -> None:
     print(f"{'':32}{'way':20}{'seconds':>9}{'ratio':>8}{'cpu':>8}{'peak MB':>9}")
     for name, ways in report.items():
         for way, one in ways.items():
             ratio = ways["pandas"]["seconds"] / one["seconds"]
             print(f"{name:32}{way:20}{one['seconds']:9.2f}{ratio:7.1f}×{one['cpu']:8.2f}{one['mb']:9.0f}")
-
-
-def write(report: dict[str, dict[str, dict[str, float]]], runs: int) -> None:
-    about = {
-        "date": date.today().isoformat(),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": {name: version(name) for name in ("viewfinder", "numpy", "pandas")},
-        "python": platform.python_version(),
-        "runs": runs,
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "median": report,
-    }
-    target = HERE / "results" / "read_csv.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {target}")
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
 if __name__ == "__main__":

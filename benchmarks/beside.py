@@ -1,0 +1,70 @@
+"""What all benchmarks share: where the data is, what is measured on, processes of their own, and where results go.
+
+Only the standard library is imported, so that the scripts run in any environment, and a process begins small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+
+
+def data_folder() -> Path:
+    """Return the folder of the real data sets: $VIEWFINDER_DATA, else `shared/data` beside the project."""
+    return Path(os.environ.get("VIEWFINDER_DATA", HERE.parents[1] / "shared" / "data"))
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory() -> float:
+    """Return the highest resident size of this process in MB; NaN where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def in_own_process(script: str, *arguments: str, python: str = sys.executable, **environment: str) -> Any:
+    """Run a script, pass its errors on, and return the JSON on the last line that it prints."""
+    done = subprocess.run(
+        [python, script, *arguments], env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = ()) -> Path:
+    """Write a report to `results/NAME.json` with the date, the machine, its load and the packages' versions."""
+    about = {
+        "date": date.today().isoformat(),
+        "machine": f"{processor()}, {usable_cores()} of {os.cpu_count()} cores, {platform.system()}",
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("viewfinder", *packages)},
+    }
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(about | dict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written to {path}")
+    return path
