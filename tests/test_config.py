@@ -126,6 +126,50 @@ def test_a_part_that_is_no_table_is_said(tmp_path: Path) -> None:
         load_recipe(recipe_file(tmp_path, 'base = "digits"\nmodel = "convnet"\n'))
 
 
+BUDGETS = """
+base = "digits"
+
+[[budgets]]
+below = 2
+changes = { "model.members" = 1, "train.batch" = 64 }
+
+[[budgets]]
+above = 15
+changes = { "model.members" = 4 }
+"""
+
+
+@pytest.mark.parametrize(("minutes", "members", "batch"), [(1, 1, 64), (2, 2, 256), (15, 4, 256)])
+def test_the_minutes_choose_among_the_budgets_of_a_recipe(
+    tmp_path: Path, minutes: float, members: int, batch: int
+) -> None:
+    file = recipe_file(tmp_path, BUDGETS)
+    recipe = load_recipe(file, {"train.minutes": minutes})
+    assert (recipe.model["members"], recipe.train.batch) == (members, batch)
+    assert load_recipe(recipe, {"train.seed": 1}).model == recipe.model
+    assert load_recipe(file).model["members"] == 2
+
+
+def test_what_a_user_sets_no_budget_changes(tmp_path: Path) -> None:
+    file = recipe_file(tmp_path, BUDGETS)
+    changed = load_recipe(load_recipe(file, {"model.members": "3"}), {"train.minutes": 1})
+    assert (changed.model["members"], changed.train.batch) == (3, 64)
+
+
+def test_a_budget_of_a_recipe_of_ours_leaves_alone_what_a_file_on_top_of_it_says(tmp_path: Path) -> None:
+    ours = load_recipe("digits", {"train.minutes": 0.5})
+    assert ours.model["members"] == 1
+    file = recipe_file(tmp_path, 'base = "digits"\n[model]\nmembers = 3\n')
+    assert load_recipe(file, {"train.minutes": 0.5}).model["members"] == 3
+
+
+def test_a_budget_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"unknown key 'budgets\.0\.bellow'; did you mean 'below'"):
+        load_recipe(recipe_file(tmp_path, BUDGETS.replace("below", "bellow")))
+    with pytest.raises(RecipeError, match="unknown key"):
+        load_recipe(recipe_file(tmp_path, BUDGETS.replace("train.batch", "train.bach")), {"train.minutes": 1})
+
+
 def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
     recipe = load_recipe(recipe_file(tmp_path, page.partition("```toml\n")[2].partition("```")[0]))

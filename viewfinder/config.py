@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,6 +27,7 @@ else:
 
 __all__ = [
     "Augment",
+    "Budget",
     "Data",
     "Optim",
     "Predict",
@@ -175,6 +176,21 @@ class Predict(_Part):
     """Average with the answers for copies moved by so many pixels to the four sides."""
 
 
+class Budget(_Part):
+    """What a recipe changes where the minutes are few or many: another network pays then, or another resolution."""
+
+    below: float | None = Field(None, gt=0)
+    """For trainings of fewer minutes than this."""
+    above: float | None = Field(None, gt=0)
+    """For trainings of so many minutes or more."""
+    changes: dict[str, Any]
+    """Values by dotted key. What a user sets stays as it was set."""
+
+    def fits(self, minutes: float) -> bool:
+        """Say whether it is for a training of so many minutes."""
+        return (self.below is None or minutes < self.below) and (self.above is None or minutes >= self.above)
+
+
 class Recipe(_Part):
     """All that decides a training."""
 
@@ -191,6 +207,8 @@ class Recipe(_Part):
     optim: Optim = Optim()
     train: Train = Train()
     predict: Predict = Predict()
+    budgets: tuple[Budget, ...] = ()
+    """What changes with `train.minutes`: [[budgets]] with below or above, and changes."""
 
 
 def recipe_names() -> list[str]:
@@ -201,7 +219,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """Return a recipe.
+    """Return a recipe; where it says for how many minutes, with what its budgets change for so many.
 
     Args:
         name: the name of one of ours, the path of a TOML file, or a recipe.
@@ -216,6 +234,15 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         values, where = _read(name), str(name)
     for key, value in (changes or {}).items():
         _set(values, key, value)
+    _leave(values, (changes or {}).keys())
+    recipe = _validated(values, where)
+    fitting = [one for one in recipe.budgets if recipe.train.minutes and one.fits(recipe.train.minutes)]
+    if not fitting:
+        return recipe
+    values = recipe.model_dump()
+    for budget in fitting:
+        for key, value in budget.changes.items():
+            _set(values, key, value)
     return _validated(values, where)
 
 
@@ -276,7 +303,29 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Put a recipe on its base; the options of another network are of no use to its own."""
     model = above.get("model")
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
-    return _merged({**below, "model": {}} if other else below, above)
+    _leave(below, _dotted(above))
+    return _merged({**below, "model": {}, "budgets": []} if other else below, above)
+
+
+def _leave(values: dict[str, Any], keys: Iterable[str]) -> None:
+    """Take from the budgets what somebody has set."""
+    chosen, budgets = set(keys), values.get("budgets")
+    if not chosen or not isinstance(budgets, (list, tuple)):
+        return
+    values["budgets"] = [
+        {**one, "changes": {key: value for key, value in one["changes"].items() if key not in chosen}}
+        if isinstance(one, Mapping) and isinstance(one.get("changes"), Mapping)
+        else one
+        for one in budgets
+    ]
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,8 +373,9 @@ def _recipe_error(kind: str, path: list[str], message: str, where: str) -> Recip
 
 def _keys(path: list[str]) -> list[str]:
     part: type[BaseModel] = Recipe
-    for name in path:
-        part = next(kind for kind in _types(part.model_fields[name].annotation) if issubclass(kind, BaseModel))
+    for name in (name for name in path if not name.isdecimal()):
+        kinds = _types(part.model_fields[name].annotation)
+        part = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(part.model_fields)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from viewfinder.cli.serving import served
 from viewfinder.cli.stopping import until_stopped
+from viewfinder.data.findings import counted
 from viewfinder.errors import ViewfinderError
 
 if TYPE_CHECKING:
@@ -76,4 +77,4 @@ def capture(
 
 
 def _tell(paths: list[Path], folder: Path) -> None:
-    typer.echo(f"{len(paths):,} photos written: {folder / 'images'}")
+    typer.echo(f"{counted(len(paths), 'photo')} written: {folder / 'images'}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from viewfinder.data.findings import counted
 from viewfinder.errors import InputError, nearest
 
 __all__ = ["convert"]
@@ -36,4 +37,4 @@ def convert(
     write(dataset, out, to)
     for note in dataset.notes:
         typer.echo(f"viewfinder: {note.line}", err=True)
-    typer.echo(f"{len(dataset):,} images in {to}: {out}")
+    typer.echo(f"{counted(len(dataset), 'image')} in {to}: {out}")

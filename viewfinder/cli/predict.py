@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.data.findings import counted
 from viewfinder.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _folder(predictor: Predictor, found: Pictures, out: Path, draw: bool, thread
         done = write_predictions(
             predictor, found, out, draw=draw, threads=threads, overwrite=overwrite, progress=progress
         )
-    typer.echo(f"{done.count:,} images answered: {done.folder}")
+    typer.echo(f"{counted(done.count, 'image')} answered: {done.folder}")
     _tell_unreadable(done.unreadable)
 
 
@@ -113,7 +114,7 @@ def _labels(predictor: Predictor, found: Pictures, out: Path, format: str, threa
     with _bar() as progress:
         done = write_prelabels(predictor, found, out, format, threads=threads, progress=progress)
     nothing = f", {done.negatives:,} of them without anything" if done.negatives else ""
-    typer.echo(f"{done.count:,} images in {format}{nothing}: {done.folder}")
+    typer.echo(f"{counted(done.count, 'image')} in {format}{nothing}: {done.folder}")
     if format == "labelme":
         typer.echo(f"correct them with: labelme {out / 'images'} --output {out / 'labels'}")
     _tell_unreadable(done.unreadable)
@@ -145,12 +146,14 @@ def _table(
         )
         raise typer.Exit(130) from None
     if not done.joined:
-        typer.echo(f"{mine}: {done.count:,} images answered, {done.unreadable:,} of them unreadable: {done.path}")
+        typer.echo(
+            f"{mine}: {counted(done.count, 'image')} answered, {done.unreadable:,} of them unreadable: {done.path}"
+        )
         typer.echo("when all ranks are done, the same command with --world-size 1 makes the table")
         return
-    typer.echo(f"{done.count - done.unreadable:,} images answered: {done.path}")
+    typer.echo(f"{counted(done.count - done.unreadable, 'image')} answered: {done.path}")
     if done.unreadable:
-        typer.echo(f"viewfinder: {done.unreadable:,} images could not be read: see the column error", err=True)
+        typer.echo(f"viewfinder: {counted(done.unreadable, 'image')} could not be read: see the column error", err=True)
         raise typer.Exit(1)
 
 
