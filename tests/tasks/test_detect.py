@@ -12,7 +12,7 @@ from viewfinder.config import load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
-from viewfinder.tasks.centres import centre_loss, suppressed
+from viewfinder.tasks.centres import centre_loss, learners, suppressed
 from viewfinder.tasks.detect import Detect
 
 NAMES = ("left_hand", "right_hand", "nose")
@@ -145,7 +145,8 @@ def test_two_hundred_boxes_in_an_image_are_learnt_in_one_go() -> None:
     corner = rng.uniform(0, 50, (200, 2))
     boxes = torch.tensor(np.concatenate([corner, corner + rng.uniform(1, 14, (200, 2))], 1), dtype=torch.float32)
     classes, samples = torch.arange(200) % 3, torch.zeros(200, dtype=torch.int64)
-    parts = centre_loss(torch.zeros(1, 8, 8, 8), boxes, classes, samples)
+    targets = {"boxes": boxes, "classes": classes, "samples": samples, **learners(boxes, samples, 1, 8)}
+    parts = centre_loss(torch.zeros(1, 8, 8, 8), targets)
     assert all(torch.isfinite(part) for part in parts)
 
 

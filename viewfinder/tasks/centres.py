@@ -8,13 +8,15 @@ et al. 2019 (https://arxiv.org/abs/1902.09630); the fit after Wu et al. 2019 (ht
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from viewfinder.models.detector import STRIDE
 
-__all__ = ["MOST", "Decoded", "centre_loss", "suppressed"]
+__all__ = ["MOST", "Decoded", "centre_loss", "learners", "suppressed"]
 
 SPREAD = 0.12
 """Deviation of the heat around a centre, as a share of the box's side."""
@@ -32,14 +34,17 @@ CHAIN = 16
 """Steps of suppression: exact unless so many boxes in a row overlap, each only its neighbours."""
 
 
-def centre_loss(outputs: Tensor, boxes: Tensor, classes: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+def centre_loss(outputs: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return (classification, localisation), both a box.
+
+    All that depends on the boxes alone was settled when they were collated, so that a GPU never waits for the host.
 
     Args:
         outputs: (B, C + 5, h, w) float32.
-        boxes: (M, 4) x0 y0 x1 y1 in pixels of the input.
-        classes, samples: (M,) int64, of which class and in which image each box is.
+        targets: boxes (M, 4) x0 y0 x1 y1 in pixels of the input; classes and samples (M,) int64, of which class and in
+            which image each box is; and what `learners` gives for them.
     """
+    boxes, classes, samples = targets["boxes"], targets["classes"], targets["samples"]
     batch, channels, height, width = outputs.shape
     classed, fit, sides = torch.split(outputs, [channels - 5, 1, 4], 1)
     count = max(1, len(boxes))
@@ -47,12 +52,26 @@ def centre_loss(outputs: Tensor, boxes: Tensor, classes: Tensor, samples: Tensor
     true = torch.zeros(batch * (channels - 5), height * width, device=outputs.device)
     true = _hottest(true, samples * (channels - 5) + classes, heat)
     classification = _focal(classed.reshape(true.shape), true).sum() / count
-    of, cell = _learning(heat, samples, batch)
-    weight = heat[of, cell] / heat.new_zeros(count).index_add_(0, of, heat[of, cell])[of]
+    of, cell, weight = targets["learnt"], targets["cells"], targets["weights"]
     found = _boxes(sides.flatten(2)[samples[of], :, cell], cell, width)
     iou, giou = _overlap(found, boxes[of])
     agreed = F.binary_cross_entropy_with_logits(fit.flatten(1)[samples[of], cell], iou.detach(), reduction="none")
     return classification, (weight * (2 * (1 - giou) + 0.5 * agreed)).sum() / count
+
+
+def learners(boxes: Tensor, samples: Tensor, batch: int, side: int) -> dict[str, Tensor]:
+    """Return which cells of maps (batch, …, side, side) learn which boxes: each the one that is hottest there.
+
+    Returns:
+        learnt, cells: (P,) int64, pairs of a box and a cell.
+        weights: (P,) float32; those of each box add up to 1.
+    """
+    heat = _heat(boxes, side, side)
+    most = _hottest(heat.new_zeros(batch, heat.shape[1]), samples, heat)
+    learnt, cells = torch.nonzero((heat > NEAR) & (heat >= most[samples]), as_tuple=True)
+    warmth = heat[learnt, cells]
+    weights = warmth / heat.new_zeros(len(boxes)).index_add_(0, learnt, warmth)[learnt]
+    return {"learnt": learnt, "cells": cells, "weights": weights}
 
 
 def _heat(boxes: Tensor, height: int, width: int) -> Tensor:
@@ -82,13 +101,6 @@ def _focal(scores: Tensor, true: Tensor) -> Tensor:
     right = -F.logsigmoid(scores) * (1 - p).square()
     wrong = -F.logsigmoid(-scores) * p.square() * (1 - true).pow(4)
     return torch.where(true == 1, right, wrong)
-
-
-def _learning(heat: Tensor, samples: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """Return (box, cell) pairs: a cell learns the box that is hottest there."""
-    most = _hottest(heat.new_zeros(batch, heat.shape[1]), samples, heat)
-    of, cell = torch.nonzero((heat > NEAR) & (heat >= most[samples]), as_tuple=True)
-    return of, cell
 
 
 def _boxes(sides: Tensor, cell: Tensor, width: int) -> Tensor:

@@ -13,10 +13,11 @@ from viewfinder.config import Predict, Recipe
 from viewfinder.data.answers import Boxes
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
+from viewfinder.models.detector import STRIDE
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import detections
 from viewfinder.tasks.base import Metric, as_tensor
-from viewfinder.tasks.centres import Decoded, centre_loss
+from viewfinder.tasks.centres import Decoded, centre_loss, learners
 from viewfinder.tasks.sections import Section
 
 __all__ = ["Detect"]
@@ -67,14 +68,16 @@ class Detect:
     def collate(self, targets: BoxSets) -> dict[str, Tensor]:
         inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEAST_INSIDE)
         columns: dict[str, NDArray[Any]] = {"boxes": inside.xyxy, "classes": inside.classes, "samples": inside.samples}
-        return {name: as_tensor(values) for name, values in columns.items()}
+        tensors = {name: as_tensor(values) for name, values in columns.items()}
+        side = self.recipe.data.size // STRIDE
+        return tensors | learners(tensors["boxes"], tensors["samples"], len(targets), side)
 
     def prepare(self, targets: BoxSets) -> None:
         if not len(targets.classes):
             raise DataError("nothing is marked in the training images", hint="`viewfinder check` tells what was read")
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        parts = centre_loss(outputs.float(), targets["boxes"], targets["classes"], targets["samples"])
+        parts = centre_loss(outputs.float(), targets)
         return {"total": parts[0] + parts[1], "classification": parts[0], "localisation": parts[1]}
 
     def answering(self, network: nn.Module) -> nn.Module:
