@@ -69,16 +69,16 @@ def lines_of(
     script: Path, *arguments: str, python: str | Path = sys.executable, **environment: str
 ) -> Iterator[dict[str, Any]]:
     """Run a script, pass its errors on, and yield each line that it prints, which is JSON, as soon as it is there."""
-    child = subprocess.Popen(
-        [python, script, *arguments], env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        for line in child.stdout or ():
-            yield json.loads(line)
-        if child.wait():
-            raise subprocess.CalledProcessError(child.returncode, child.args)
-    finally:
-        child.kill()
+    command, environment = [python, script, *arguments], {**os.environ, **environment}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            for line in child.stdout or ():
+                yield json.loads(line)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
 
 
 def saved(name: str) -> dict[str, Any]:

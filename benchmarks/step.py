@@ -4,9 +4,9 @@
 
 The same network, batch, optimiser and float32 on both sides, and the same rows; first it is shown that both networks
 give the same answers with the same weights. Ours is the loader and the step of `viewfinder train`. Theirs is
-`model.fit`, on arrays that are ready or, with augmentation, on ImageDataGenerator; XLA compiles it where that is faster.
-The sides take turns in processes of their own on the same cores. "cpu" is images a second of processor time, which a
-busy machine changes less. A recipe that does not vary its images is measured without augmentation only.
+`model.fit`, on arrays that are ready or, with augmentation, on ImageDataGenerator; compiled by XLA where that is
+faster. The sides take turns in processes of their own on the same cores. "cpu" is images a second of processor time,
+which a busy machine changes less. A recipe that does not vary its images is measured without augmentation only.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ def main() -> None:
         print(json.dumps(train_ours(given.what, given.seed, given.epochs[0], given.cores)))
         return
     results = Results(given.what)
+    for other in given.add:
+        results.mine += json.loads(other.read_text(encoding="utf-8"))["trainings"]
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for way in given.ways or ["ours", *THEIRS[given.what]]:
             wanted = (given.epochs or EPOCHS[given.what]) if way == "ours" else [0.0]
@@ -78,6 +80,7 @@ def arguments() -> argparse.Namespace:
         "--cores", nargs="+", type=int, default=[0], help="the core that ours uses, and the one of theirs"
     )
     parser.add_argument("--keras", type=Path, default=KERAS, help="the Python that has Keras")
+    parser.add_argument("--add", type=Path, nargs="+", default=[], help="results of another copy, to be taken up")
     parser.add_argument("--plot", type=Path, help="where to draw the curves, such as docs/time-to-accuracy-digits.png")
     parser.add_argument("--train-ours", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
