@@ -54,8 +54,12 @@ def summary(what: str, trainings: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def until_levels(by_way: Curves) -> dict[str, Any]:
-    """Return by level: seconds a way and seed, their medians, and the ratio of the medians."""
+    """Return by level: seconds a way and seed, their medians, and the ratio of the medians.
+
+    Where theirs never is there, "more_than" is the ratio of their whole training to our median.
+    """
     found = {}
+    ends = [curve[-1][0] for curve in by_way.get("seed-digits", {}).values() if curve]
     for level in LEVELS:
         seconds = {
             way: {seed: seconds_until(curve, level, True) for seed, curve in seeds.items()}
@@ -63,10 +67,12 @@ def until_levels(by_way: Curves) -> dict[str, Any]:
         }
         middle = {way: median(each.values()) for way, each in seconds.items()}
         ours, theirs = middle.get("ours", NEVER), middle.get("seed-digits", NEVER)
+        more_than = median(ends) / ours if ends and theirs == NEVER else NEVER
         found[f"{level:.1f} %"] = {
             "seconds": {way: {str(seed): finite(one) for seed, one in each.items()} for way, each in seconds.items()},
             "median": {way: finite(one) for way, one in middle.items()},
             "ratio": finite(theirs / ours) if ours < NEVER else None,
+            "more_than": finite(more_than) if ours < NEVER else None,
         }
     return found
 
@@ -107,7 +113,8 @@ def print_tables(what: str, found: dict[str, Any]) -> None:
         print(f"{'until':<10}{'ours':>12}{'seed-digits':>14}{'ratio':>10}   (seconds, median of seeds)")
         for level, one in rows.items():
             ours, theirs = (shown(one["median"].get(way)) for way in ("ours", "seed-digits"))
-            print(f"{level:<10}{ours:>12}{theirs:>14}{shown(one['ratio']):>9}×")
+            ratio = f"> {shown(one['more_than'])}" if one["more_than"] else shown(one["ratio"])
+            print(f"{level:<10}{ours:>12}{theirs:>14}{ratio:>9}×")
     else:
         print(
             f"{'':<22}{'seed':>5}{'best':>9}{'at':>9}{'ours at':>9}{'ratio':>8}{'ends':>9}{'ours then':>11}{'part':>7}"
