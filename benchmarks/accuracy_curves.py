@@ -97,7 +97,7 @@ def beside(theirs: Curve, ours: Curve) -> dict[str, float | None]:
         "best_at": at,
         "end_at": end,
         "ours_there_at": finite(reached),
-        "ratio": finite(at / reached),
+        "ratio": finite(at / reached) if reached < NEVER else None,
         "ours_at_their_end": within[-1] if within else None,
         "part": within[-1] / best if within else None,
     }
