@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Keras and what else viewfinder is measured against live apart: nothing here needs them.
+KERAS := .venv-keras
+KERAS_STAMP := $(KERAS)/.installed
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench bench-keras clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -31,5 +34,16 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/infer.py
 
+$(KERAS_STAMP): benchmarks/keras-requirements.txt constraints.txt
+	test -d $(KERAS) || $(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $<
+	touch $@
+
+# About twenty minutes. For the figures of the documentation: --seeds 5, without --minutes and --epochs, over night.
+bench-keras: $(STAMP) $(KERAS_STAMP)
+	$(BIN)/python benchmarks/step.py --threads 1 --seconds 5 --turns 2
+	$(BIN)/python benchmarks/time_to_accuracy.py digits --minutes 4 --epochs 1 4
+	$(BIN)/python benchmarks/time_to_accuracy.py keypoints --minutes 2 --epochs 1 8
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo
+	rm -rf $(VENV) $(KERAS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo

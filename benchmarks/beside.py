@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def pin(cores: Sequence[int]) -> None:
+    """Keep this process on these cores, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def threads(count: int) -> dict[str, str]:
+    """Return the environment in which a process computes with so many threads, in PyTorch as in TensorFlow."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(count))
+
+
 def peak_memory() -> float:
     """Return the highest resident size of this process in MB; NaN where the system does not say."""
     try:
@@ -54,8 +65,34 @@ def in_own_process(script: str, *arguments: str, python: str = sys.executable, *
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = ()) -> Path:
-    """Write a report to `results/NAME.json` with the date, the machine, its load and the packages' versions."""
+def lines_of(
+    script: Path, *arguments: str, python: str | Path = sys.executable, **environment: str
+) -> Iterator[dict[str, Any]]:
+    """Run a script, pass its errors on, and yield each line that it prints, which is JSON, as soon as it is there."""
+    command, environment = [python, script, *arguments], {**os.environ, **environment}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            for line in child.stdout or ():
+                yield json.loads(line)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
+
+
+def saved(name: str) -> dict[str, Any]:
+    """Return the report in `results/NAME.json`; an empty one where there is none, or it is of another processor."""
+    path = HERE / "results" / f"{name}.json"
+    report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return dict(report) if report.get("machine", "").startswith(processor()) else {}
+
+
+def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, quiet: bool = False) -> Path:
+    """Write a report to `results/NAME.json` with the date, the machine, its load and the packages' versions.
+
+    The file is written beside and renamed: who reads it while a measurement goes on finds it whole.
+    """
     about = {
         "date": date.today().isoformat(),
         "machine": f"{processor()}, {usable_cores()} of {os.cpu_count()} cores, {platform.system()}",
@@ -65,6 +102,9 @@ def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = ()) -> 
     }
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(about | dict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written to {path}")
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_text(json.dumps(about | dict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+    if not quiet:
+        print(f"written to {path}")
     return path
