@@ -138,7 +138,7 @@ def test_crops_are_cut_in_pixels_of_the_original_and_move_nothing_else(backend: 
     halved = identity(20) / 2
     loader = face_loader(Augment(crop=16), size=8, to_pixels=halved, backend=backend)  # 8 of the 16 pixels here
     batch, again = loader.batch_at(3), loader.batch_at(3)
-    moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array()
+    moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array() / 2
     assert same(batch, again)
     assert np.allclose(moved, moved[:, :1], atol=1e-5)
     assert len(np.unique(moved[:, 0].round(3), axis=0)) > 2

@@ -32,7 +32,7 @@ __all__ = ["IN_MEMORY", "Maps", "PixelRows", "digests", "fit_rows", "is_large"]
 
 IN_MEMORY = "VIEWFINDER_IN_MEMORY"
 """The environment variable that says how many gigabytes of pixels may lie in memory."""
-USUAL = 1.0
+USUAL = 2.0
 _AT_ONCE = 64
 
 Rows = NDArray[np.int64]

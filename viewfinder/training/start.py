@@ -46,6 +46,9 @@ from viewfinder.training.validation import Validation
 
 __all__ = ["resume", "split_for", "train"]
 
+MOST_COMPARED = 20_000
+"""Images of a large set among which near-duplicates are still looked for before the first step."""
+
 
 def train(
     dataset: Dataset,
@@ -157,15 +160,15 @@ def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None
     """Return (train, val) by the recipe's own rule; val is None where the recipe keeps none."""
     if recipe.data.complete:
         dataset = dataset.select(dataset.labelled().complete())
-    if _looks_for_similar(dataset, recipe) and not is_large_for(dataset.images, recipe):
+    if recipe.data.similar and dataset.groups is None and not _too_many_to_compare(dataset, recipe):
         dataset = replace(dataset, groups=similar_groups(dataset.images))
     if not recipe.data.val:
         return dataset, None
     return dataset.split(recipe.data.val, recipe.train.seed)
 
 
-def _looks_for_similar(dataset: Dataset, recipe: Recipe) -> bool:
-    return recipe.data.similar and dataset.groups is None
+def _too_many_to_compare(dataset: Dataset, recipe: Recipe) -> bool:
+    return len(dataset) > MOST_COMPARED and is_large_for(dataset.images, recipe)
 
 
 def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
@@ -266,7 +269,7 @@ def _notes(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
     gigabytes = math.prod(session.loader.pixels.shape) / 1e9
     notes = [f"a large set: its {gigabytes:.1f} GB of pixels are read as they are needed"]
     split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
-    if split_here and _looks_for_similar(train, session.recipe):
+    if split_here and session.recipe.data.similar and train.groups is None:
         notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
     return notes
 
