@@ -18,7 +18,8 @@ from tests.commands import Commands
 from viewfinder.data import store
 from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.images import FileImages, fit_all
-from viewfinder.data.rows import IN_MEMORY, digests, fit_rows, is_large
+from viewfinder.data.memory import IN_MEMORY
+from viewfinder.data.rows import digests, fit_rows, is_large
 from viewfinder.errors import DataError, InputError
 
 COUNT, SIZE = 24, 16

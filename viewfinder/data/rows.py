@@ -12,8 +12,6 @@ are those that would lie in memory.
 from __future__ import annotations
 
 import hashlib
-import math
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,14 +23,12 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.filling import Filling, Positioned
 from viewfinder.data.images import FIND_ALL, FileImages, Fitted, fit, fit_all, fitting_map, threads
+from viewfinder.data.memory import most_in_memory
 from viewfinder.data.store import key_of
-from viewfinder.errors import DataError, InputError
+from viewfinder.errors import DataError
 
-__all__ = ["IN_MEMORY", "Maps", "PixelRows", "digests", "fit_rows", "is_large"]
+__all__ = ["Maps", "PixelRows", "digests", "fit_rows", "is_large"]
 
-IN_MEMORY = "VIEWFINDER_IN_MEMORY"
-"""The environment variable that says how many gigabytes of pixels may lie in memory."""
-USUAL = 2.0
 _AT_ONCE = 64
 
 Rows = NDArray[np.int64]
@@ -84,7 +80,7 @@ def is_large(images: Images, size: int, channels: int) -> bool:
         count = len(images.paths)
     elif isinstance(images, ArrayImages):
         count = len(images.pixels)
-    return count * size * size * channels > _most() * 1e9
+    return count * size * size * channels > most_in_memory()
 
 
 def digests(pixels: PixelRows) -> NDArray[np.uint64]:
@@ -92,17 +88,6 @@ def digests(pixels: PixelRows) -> NDArray[np.uint64]:
     pieces = (np.arange(at, min(at + _AT_ONCE, len(pixels))) for at in range(0, len(pixels), _AT_ONCE))
     every = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for piece in pieces for image in pixels[piece])
     return np.array([int.from_bytes(one, "little") for one in every], dtype=np.uint64)
-
-
-def _most() -> float:
-    text = os.environ.get(IN_MEMORY) or str(USUAL)
-    try:
-        most = float(text)
-    except ValueError:
-        most = math.nan
-    if not most >= 0:
-        raise InputError(f"is {text!r} instead of a number of gigabytes", where=IN_MEMORY, hint="unset it, or say 4")
-    return most
 
 
 class _ArrayRows:
