@@ -18,8 +18,8 @@ from tests.resume.test_exact import CLASSIFY, DETECT, KEYPOINTS, kill_at
 from tests.resume.test_exact import made as made_array
 from tests.training.test_distributed import JOBS, RECIPES, assert_same, torchrun
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.reading import write
 from viewfinder.data.memory import IN_MEMORY
+from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets, Labels
 from viewfinder.errors import RunError
 from viewfinder.training.checkpoint import load_checkpoint
