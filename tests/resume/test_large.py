@@ -177,3 +177,14 @@ def test_two_processes_fill_and_read_one_file(tmp_path: Path, large: None) -> No
     assert ended.returncode == 0, ended.stderr
     assert len(list((tmp_path / "cache").glob("*.rows"))) == 1
     assert_same(vf.open_run(tmp_path / "together"), alone)
+
+
+def test_among_very_many_images_near_duplicates_are_not_looked_for_and_a_line_says_so(
+    tmp_path: Path, large: None
+) -> None:
+    count = 20_001
+    images = ArrayImages.of(np.random.default_rng(2).integers(0, 255, (count, 8, 8), dtype=np.uint8))
+    data = Dataset("classify", ("a", "b", "c"), images, Labels(np.arange(count) % 3))
+    changes = RECIPES["digits"] | {"data.val": 0.01, "data.similar": True, "train.validations": 1}
+    run = vf.train(data, recipe="digits", epochs=0.01, changes=changes, out=tmp_path / "run")
+    assert "near-duplicates were not looked for" in run.events()[0]["notes"][1]
