@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "keypoints": KEYPOINTS,
     "idx": CLASSIFY,
 }
-EPOCHS = 4
+EPOCHS = 6
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,13 @@ def trained(source: Path, kind: str, out: Path) -> vf.Run:
     return vf.train(vf.read(source), recipe=recipe, epochs=EPOCHS, changes=changes, out=out)
 
 
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> vf.Run:
+    """Return a run on the classes' images that nothing disturbed, and that had them in memory."""
+    folder = tmp_path_factory.mktemp("whole")
+    return trained(made("classes", folder), "classes", folder / "run")
+
+
 def assert_equal(run: vf.Run, expected: vf.Run) -> None:
     for name in ("last", "best"):
         tensors, wanted = (load_checkpoint(one.folder / "checkpoints", name)[0] for one in (run, expected))
@@ -84,32 +91,29 @@ def test_a_set_on_disk_gives_the_weights_of_one_in_memory(
 ) -> None:
     source = made(kind, tmp_path)
     in_memory = trained(source, kind, tmp_path / "in-memory")
+    metrics = in_memory.evaluate().metrics
     monkeypatch.setenv(IN_MEMORY, "0")
-    for name in ("first", "again"):
+    for name in ("first", "again")[: 2 if kind == "boxes" else 1]:
         on_disk = trained(source, kind, tmp_path / name)
         assert_equal(on_disk, in_memory)
         assert "large set" in on_disk.events()[0]["notes"][0]
-    assert on_disk.evaluate().metrics == in_memory.evaluate().metrics
+    assert on_disk.evaluate().metrics == metrics
 
 
-def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(tmp_path: Path, large: None) -> None:
+def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
+    tmp_path: Path, in_memory: vf.Run, large: None
+) -> None:
     source = made("classes", tmp_path)
-    kill_at(20, source, tmp_path / "killed", *KINDS["classes"])  # six epochs
+    kill_at(20, source, tmp_path / "killed", *KINDS["classes"])
     moved = source.rename(tmp_path / "moved")
-    resumed = vf.resume(tmp_path / "killed", data=moved)
-    recipe, changes = KINDS["classes"]
-    whole = vf.train(vf.read(moved), recipe=recipe, epochs=6, changes=changes, out=tmp_path / "whole")
-    assert_equal(resumed, whole)
+    assert_equal(vf.resume(tmp_path / "killed", data=moved), in_memory)
 
 
 def test_an_unreadable_image_is_one_line_and_the_run_goes_on_when_it_is_mended(
-    tmp_path: Path, large: None, viewfinder: Commands
+    tmp_path: Path, in_memory: vf.Run, large: None, viewfinder: Commands
 ) -> None:
     source = made("classes", tmp_path)
-    whole = trained(source, "classes", tmp_path / "whole")
-    shutil.rmtree(tmp_path / "cache")
-    rows = whole.rows("train").tolist()
-    bad = source / whole.part("train").images.where(rows.index(rows[-1]))
+    bad = source / in_memory.part("train").images.where(7)
     content = bad.read_bytes()
     bad.write_bytes(content[:-40])
     changes = [word for key, value in KINDS["classes"][1].items() for word in ("--set", f"{key}={json.dumps(value)}")]
@@ -121,7 +125,7 @@ def test_an_unreadable_image_is_one_line_and_the_run_goes_on_when_it_is_mended(
     assert "Traceback" not in done.err
     bad.write_bytes(content + b"mended")
     assert viewfinder("train", "--resume", tmp_path / "run", "--no-export").code == 0
-    assert_equal(vf.open_run(tmp_path / "run"), whole)
+    assert_equal(vf.open_run(tmp_path / "run"), in_memory)
 
 
 def stopped(source: Path, out: Path) -> Path:
@@ -153,11 +157,12 @@ def test_other_data_is_refused_whatever_the_setting_says_now(
     assert vf.resume(run).ended == "steps"
 
 
-def test_a_run_that_began_in_memory_goes_on_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = made("classes", tmp_path)
-    whole, run = trained(source, "classes", tmp_path / "whole"), stopped(source, tmp_path / "run")
+def test_a_run_that_began_in_memory_goes_on_on_disk(
+    tmp_path: Path, in_memory: vf.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped(made("classes", tmp_path), tmp_path / "run")
     monkeypatch.setenv(IN_MEMORY, "0")
-    assert_equal(vf.resume(run), whole)
+    assert_equal(vf.resume(run), in_memory)
 
 
 def test_evaluation_tells_which_files_were_trained_on(tmp_path: Path, large: None) -> None:

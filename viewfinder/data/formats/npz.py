@@ -161,6 +161,8 @@ class _Archive:
             with self._file.zip.open(f"{key}.npy") as member:
                 shape, fortran, dtype = _READ_HEAD[np.lib.format.read_magic(member)](member)
         except (ValueError, KeyError, *ZIP_FAULTS):
+            dtype = np.dtype(object)
+        if dtype.hasobject:  # it cannot be read, or has a head that only NumPy knows
             array = self._array(key)
             return array.shape, array.dtype, False
         return shape, dtype, not fortran
