@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from beside import in_own_process, peak_memory, save
@@ -124,8 +125,11 @@ def trained(source: Path, seconds: float) -> dict[str, float]:
 
     marks: dict[str, float] = {}
     events: list[dict[str, Any]] = []
+    validations = 0
 
     def see(event: dict[str, Any]) -> None:
+        nonlocal validations
+        validations += event["event"] == "validation"
         now = time.perf_counter() - began
         if event["event"] == "train":
             marks.setdefault("first_event", now)
@@ -137,7 +141,8 @@ def trained(source: Path, seconds: float) -> dict[str, float]:
     data = vf.read(source)
     marks |= {"read": time.perf_counter() - began, "read_gb": memory()}
     channels = data.images[0].shape[2]
-    changes = {"data.size": SIDE, "data.channels": channels, "data.val": 0.01, "train.batch": BATCH}
+    changes = {"data.size": SIDE, "data.channels": channels, "train.batch": BATCH}
+    changes |= {"data.val": 0.004, "train.validations": 30}  # a few in the time, as they take memory too
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as out:
         vf.train(data, recipe="images", epochs=1, changes=changes, out=Path(out) / "run", on_event=see)
     over.set()
@@ -149,9 +154,10 @@ def trained(source: Path, seconds: float) -> dict[str, float]:
         "first_event_seconds": marks["first_event"],
         "read_by_then": 1.0 if parsed() > parsed_before else (marks["first_step"] + AHEAD) * BATCH / len(data),
         "steps": events[-1]["step"],
-        "images_per_second_early": mean("images_per_second", events[:quarter]),
-        "images_per_second_late": mean("images_per_second", events[-quarter:]),
-        "waited": mean("waited", events),
+        "images_per_second_early": median(event["images_per_second"] for event in events[:quarter]),
+        "images_per_second_late": median(event["images_per_second"] for event in events[-quarter:]),
+        "validations": validations,
+        "waited": sum(event["waited"] for event in events) / len(events),
         "peak_vmrss_gb": highest[0],
         "peak_gb": max(highest[0], peak_memory() / 1000),
     }
@@ -160,10 +166,6 @@ def trained(source: Path, seconds: float) -> dict[str, float]:
 def parsed() -> int:
     """Return how many sets were parsed as a whole so far."""
     return len(list(Path(os.environ["VIEWFINDER_CACHE"]).glob("*.arrays")))
-
-
-def mean(key: str, events: list[dict[str, Any]]) -> float:
-    return float(sum(event[key] for event in events) / len(events))
 
 
 def watch(highest: list[float], over: threading.Event) -> None:
