@@ -119,27 +119,34 @@ def compose(first: NDArray[Any], then: NDArray[Any]) -> Matrices:
 
 
 def warp_numpy(
-    images: NDArray[np.uint8], matrices: Matrices, border: Border = "constant", size: int | None = None
+    images: NDArray[np.uint8],
+    matrices: Matrices,
+    border: Border = "constant",
+    size: int | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.uint8]:
     """Return images (N, H, W, C) uint8 moved by `matrices` (N, 2, 3), interpolated linearly.
 
     With `size`, the results are squares of that side, and what shrinks is averaged as `fit` does: interpolated at a
     grid as many times finer as it shrinks, whose cells are then averaged. Without, they have the images' size.
+    With `rows` (N,), those of any number of images are moved, without a copy of them.
 
     OpenCV counts pixel centres, which lie half a pixel inside: its shift is t + (A − 1)·½.
     """
-    count, height, width, channels = images.shape
+    height, width, channels = images.shape[1:]
+    count, images = len(matrices), np.asarray(images)  # looking up a row of a memory-mapped array takes longer
     times = np.ones(count, dtype=np.int64) if size is None else _finer(matrices)
     shape = (height, width) if size is None else (size, size)
     centred = np.array(matrices, dtype=np.float64) * times[:, None, None]
     centred[:, :, 2] += 0.5 * (centred[:, :, :2].sum(axis=2) - 1)
     moved = np.empty((count, *shape, channels), dtype=np.uint8)
     mode, warp, linear, to = _CV2_BORDER[border], cv2.warpAffine, cv2.INTER_LINEAR, shape[::-1]
-    for image, matrix, k, result in zip(np.ascontiguousarray(images), centred, times.tolist(), moved, strict=True):
+    which = range(count) if rows is None else rows.tolist()
+    for row, matrix, k, result in zip(which, centred, times.tolist(), moved, strict=True):
         if k == 1:
-            warp(image, matrix, to, result, linear, mode)
+            warp(images[row], matrix, to, result, linear, mode)
         else:
-            fine = warp(image, matrix, (k * to[0], k * to[1]), None, linear, mode)
+            fine = warp(images[row], matrix, (k * to[0], k * to[1]), None, linear, mode)
             cv2.resize(fine, to, result, interpolation=cv2.INTER_AREA)
     return moved
 

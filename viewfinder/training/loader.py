@@ -166,10 +166,13 @@ class Loader:
         return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
-        images = self.pixels[pieces.rows]
         if self._framed or moving(self.augment):
-            images = warp_numpy(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_numpy(laid(images, pieces.offsets), self.augment, light, self.share)
+            size = self.size if self._framed else None
+            images = warp_numpy(self.pixels, pieces.matrices, self.augment.border, size, pieces.rows)
+        else:
+            images = self.pixels[pieces.rows]
+        images = laid(images, pieces.offsets)
+        return light_numpy(images, self.augment, light, self.share, out=images)
 
     def _varied_on_device(self, pixels: Tensor, pieces: Pieces, light: np.random.Generator) -> Tensor:
         images = pixels[torch.from_numpy(pieces.rows).to(pixels.device)]
