@@ -119,7 +119,9 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share
 
 
 def _rectangles(share: float, count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    chosen, at_x, at_y, size, aspect = rng.random((5, count))
+    chosen, at_x, at_y, size, aspect = rng.random((5, count))  # whatever the share: what is drawn next depends on it
+    if not share:
+        return np.zeros((count, 4), dtype=np.int64)
     area = _ERASED_AREA[0] + (_ERASED_AREA[1] - _ERASED_AREA[0]) * size
     ratio = _ERASED_ASPECT ** (2 * aspect - 1)
     wide = np.rint(width * np.sqrt(area * ratio)).astype(np.int64)
