@@ -6,7 +6,8 @@ Rows: digits of 28×28 pixels in an .npz file, recipe "digits". Sides: drawn fac
 training is a process of its own that reads the file, splits off 200 samples for validation and takes the same few
 steps, so that what grows is what depends on the rows: reading, starting, the order. "read" is `viewfinder.read`,
 "start" is from there to the first step, both in seconds of processor time, without imports; "MB" is the highest
-resident size of the process. The lines are least squares; a slope of 1 in the logarithms is proportional. The set itself takes 784 MB a million rows.
+resident size of the process. The lines are least squares; a slope of 1 in the logarithms is proportional. The set
+itself takes 784 MB a million rows.
 """
 
 from __future__ import annotations
