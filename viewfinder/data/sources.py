@@ -57,8 +57,11 @@ class Source:
     def files(self) -> list[str]:
         """Return all files of a folder or a zip, at any depth, in order, with forward slashes; hidden ones are not."""
         if self._zipped is not None:
-            return sorted(name for name in self._zipped if not any(map(_hidden, name.split("/"))))
-        return sorted(_names_below(self.path))
+            names = list(self._zipped)
+        else:
+            walk = os.walk(self.path)
+            names = [(Path(folder) / name).relative_to(self.path).as_posix() for folder, _, own in walk for name in own]
+        return sorted(name for name in names if not any(part.startswith((".", "__")) for part in name.split("/")))
 
     def where(self, name: str, inside: str = "") -> str:
         """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""
@@ -112,19 +115,6 @@ class Source:
                 raise DataError(f"holds {len(inside)} {suffix} files instead of one", where=where)
             with readable(where):
                 yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
-
-
-def _names_below(root: Path) -> Iterator[str]:
-    """Give the files at any depth of a folder, relative to it: a path object for each would take ten times as long."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        inside = Path(folder).relative_to(root).as_posix()
-        before = "" if inside == "." else f"{inside}/"
-        yield from (before + name for name in names if not _hidden(name))
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
 
 
 def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:

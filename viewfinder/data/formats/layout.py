@@ -57,9 +57,8 @@ class Layout:
         every = source.files() if source.is_container else []
         images = tuple(name for name in every if name.lower().endswith(SUFFIXES))
         files = tuple(name for name in every if not name.lower().endswith(SUFFIXES))
-        by_folder = {folder: _split(folder) for folder in {posixpath.dirname(name) for name in images}}
-        splits = {name: by_folder[posixpath.dirname(name)] for name in images} if all(by_folder.values()) else {}
-        return cls(source, images, files, splits)
+        splits = {name: _split(name) for name in images}
+        return cls(source, images, files, splits if all(splits.values()) else {})
 
     def ending(self, *suffixes: str) -> tuple[str, ...]:
         """Return the files that end in one of `suffixes`, in order."""
@@ -76,7 +75,7 @@ class Layout:
 
     def part_of_file(self, name: str) -> str:
         """Return the part that a file without an image would be in."""
-        return "test" if self.splits and _split(posixpath.dirname(name)) == "test" else "train"
+        return "test" if self.splits and _split(name) == "test" else "train"
 
     def image_of(self, file: str, said: str = "") -> str | None:
         """Return the image that a label file is about: the one that it names, else the one of its own name.
@@ -149,9 +148,9 @@ class Layout:
         return names
 
 
-def _split(folder: str) -> str:
-    """Return the split that files of a folder are in, by its name and those of the folders around it; or nothing."""
-    return next((SPLITS[one] for one in map(str.lower, PurePosixPath(folder).parts) if one in SPLITS), "")
+def _split(name: str) -> str:
+    """Return the split that a file's folders say it is in, or nothing."""
+    return next((SPLITS[one] for one in map(str.lower, PurePosixPath(name).parts[:-1]) if one in SPLITS), "")
 
 
 def _key(name: str) -> str:
