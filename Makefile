@@ -30,6 +30,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/read_csv.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/infer.py
+	$(BIN)/python benchmarks/open_folder.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo

@@ -47,7 +47,8 @@ LARGEST = 1 << 28
 """Pixels that an image may have; more are refused before they are decoded."""
 
 Progress = Callable[[int, int], None]
-_AT_ONCE = 64
+_AT_ONCE, _EACH = 64, 8
+"""Images that are decoded before they are given on, and how many of them a thread takes: handing over costs time."""
 _BEGINNING = 1 << 16
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
@@ -386,12 +387,17 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
         except DataError as error:
             return error
 
+    def several(rows: range) -> list[Fitted | DataError]:
+        return [one(row) for row in rows]
+
     with ThreadPoolExecutor(threads()) as pool:
-        each = pool.map if isinstance(images, FileImages) else map
+        each = pool.map if isinstance(images, FileImages) and threads() > 1 else map
         for start in range(0, len(images), _AT_ONCE):
-            yield from each(one, range(start, min(start + _AT_ONCE, len(images))))
+            block = range(start, min(start + _AT_ONCE, len(images)))
+            for piece in each(several, [block[at : at + _EACH] for at in range(0, len(block), _EACH)]):
+                yield from piece
             if progress is not None:
-                progress(min(start + _AT_ONCE, len(images)), len(images))
+                progress(block.stop, len(images))
 
 
 def threads() -> int:

@@ -170,10 +170,15 @@ class Loader:
         return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
-        images = self.pixels[pieces.rows]
         if self._framed or moving(self.augment):
-            images = warp_numpy(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_numpy(laid(images, pieces.offsets), self.augment, light, self.share)
+            size, which = (self.size if self._framed else None), pieces.rows
+            held = self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels[which]
+            which = which if held is self.pixels else np.arange(len(which))
+            images = warp_numpy(held, pieces.matrices, self.augment.border, size, which)
+        else:
+            images = self.pixels[pieces.rows]
+        images = laid(images, pieces.offsets)
+        return light_numpy(images, self.augment, light, self.share, out=images)
 
     def _varied_on_device(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
         if self._resident is None:
