@@ -33,6 +33,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/read_csv.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/infer.py
+	$(BIN)/python benchmarks/open_folder.py
 
 $(KERAS_STAMP): benchmarks/keras-requirements.txt constraints.txt
 	test -d $(KERAS) || $(PYTHON) -m venv $(KERAS)

@@ -205,6 +205,24 @@ def test_the_npz_files_of_keras_and_medmnist_are_read(tmp_path: Path) -> None:
     assert data.splits is not None and [(data.splits == part).sum() for part in ("train", "val")] == [70, 20]
 
 
+def test_a_large_npz_is_unpacked_once_and_is_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = picture(0, 600, 16).reshape(600, 4, 4, 3)
+    labels = np.arange(600) % 3
+    arrays = {f"{part}_images": pixels for part in ("train", "val")} | {
+        f"{part}_labels": labels for part in ("train", "val")
+    }
+    np.savez_compressed(tmp_path / "large.npz", **arrays)
+    monkeypatch.setenv("VIEWFINDER_CACHE", str(tmp_path / "cache"))
+    small = vf.read(tmp_path / "large.npz")
+    monkeypatch.setenv("VIEWFINDER_IN_MEMORY", "0")
+    for _ in range(2):
+        large = vf.read(tmp_path / "large.npz")
+        assert isinstance(large.images.pixels, np.memmap)
+        np.testing.assert_array_equal(large.images.pixels, small.images.pixels)
+        assert large.fingerprint == small.fingerprint
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
 def test_npz_labels_may_be_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=picture(0, 4, 16).reshape(4, 4, 4, 3), labels=np.array(["b", "a", "b", "c"]))
     data = vf.read(tmp_path / "a.npz")

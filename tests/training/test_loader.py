@@ -14,7 +14,10 @@ import torch
 from viewfinder import tasks
 from viewfinder.augment.geometry import identity
 from viewfinder.config import Augment, Recipe
+from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.images import fit
+from viewfinder.data.memory import IN_MEMORY
+from viewfinder.data.rows import fit_rows
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError
 from viewfinder.training.loader import Batch, Loader
@@ -128,6 +131,17 @@ def test_images_kept_larger_come_at_the_networks_size_as_validation_sees_them(ba
     assert np.allclose(batch.targets["points"], loader.targets.select(rows).array() / 2)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_rows_that_do_not_lie_in_memory_change_nothing(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, other = (face_loader(EVERYTHING, backend=backend) for _ in range(2))
+    monkeypatch.setenv(IN_MEMORY, "0")
+    pixels, maps = fit_rows(ArrayImages.of(plain.pixels), 16, 3)
+    about = {"names": NAMES, "task": other.task, "batch": 5, "augment": EVERYTHING, "seed": 9, "backend": backend}
+    rows = Loader(pixels, other.targets, to_pixels=maps, **about)
+    assert not isinstance(pixels, np.ndarray)
+    assert all(same(plain.batch_at(step), rows.batch_at(step)) for step in range(4))
+
+
 def test_the_size_that_images_have_changes_nothing() -> None:
     plain, told = face_loader(EVERYTHING), face_loader(EVERYTHING, size=16, to_pixels=identity(20))
     assert all(same(plain.batch_at(step), told.batch_at(step)) for step in range(4))
@@ -138,7 +152,7 @@ def test_crops_are_cut_in_pixels_of_the_original_and_move_nothing_else(backend: 
     halved = identity(20) / 2
     loader = face_loader(Augment(crop=16), size=8, to_pixels=halved, backend=backend)  # 8 of the 16 pixels here
     batch, again = loader.batch_at(3), loader.batch_at(3)
-    moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array()
+    moved = batch.targets["points"].numpy() - loader.targets.select(batch.rows.numpy()).array() / 2
     assert same(batch, again)
     assert np.allclose(moved, moved[:, :1], atol=1e-5)
     assert len(np.unique(moved[:, 0].round(3), axis=0)) > 2

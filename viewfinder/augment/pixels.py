@@ -54,23 +54,30 @@ class _Strengths:
     erased: NDArray[np.int64]
 
 
-def light_numpy(images: Pixels, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Pixels:
-    """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are.
+def light_numpy(
+    images: Pixels, spec: Augment, rng: np.random.Generator, share: Share | None = None, out: Pixels | None = None
+) -> Pixels:
+    """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are, unless they are `out`.
 
     Args:
         share: which samples of a batch they are; by default they are all of it.
+        out: memory for the result, of the images' shape; where it is `images` itself, no other is needed.
     """
     share = share or Share.all(len(images))
     strengths = _draw(spec, images.shape, rng, share)
     mean = _means(images) if spec.contrast or spec.erase else None
+    if out is None and (_tabled(spec) or spec.blur or spec.noise or spec.erase):
+        out = np.empty_like(images)
+    if out is None:
+        return images
     if _tabled(spec):
-        images = _look_up(images, _tables(strengths, mean))
+        images = _look_up(images, _tables(spec, strengths, mean), out)
     if spec.blur:
-        images = _blurred(images, strengths.blur, _radius(spec.blur, images.shape))
+        images = _blurred(images, strengths.blur, _radius(spec.blur, images.shape), out)
     if spec.noise:
-        images = _noisy(images, strengths.noise, rng, share)
+        images = _noisy(images, strengths.noise, rng, share, out)
     if spec.erase and mean is not None:
-        images = _erased(images, strengths.erased, mean)
+        images = _erased(images, strengths.erased, mean, out)
     return images
 
 
@@ -80,7 +87,7 @@ def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: 
     strengths = _draw(spec, tuple(images.shape), rng, share)
     mean = images.float().mean(dim=(1, 2)) if spec.contrast or spec.erase else None
     if _tabled(spec):
-        tables = _tables(strengths, None if mean is None else mean.cpu().numpy())
+        tables = _tables(spec, strengths, None if mean is None else mean.cpu().numpy())
         images = _look_up_torch(images, torch.from_numpy(tables).to(images.device))
     if spec.blur:
         images = _blurred_torch(images, strengths.blur, _radius(spec.blur, tuple(images.shape)))
@@ -112,7 +119,9 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share
 
 
 def _rectangles(share: float, count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    chosen, at_x, at_y, size, aspect = rng.random((5, count))
+    chosen, at_x, at_y, size, aspect = rng.random((5, count))  # whatever the share: what is drawn next depends on it
+    if not share:
+        return np.zeros((count, 4), dtype=np.int64)
     area = _ERASED_AREA[0] + (_ERASED_AREA[1] - _ERASED_AREA[0]) * size
     ratio = _ERASED_ASPECT ** (2 * aspect - 1)
     wide = np.rint(width * np.sqrt(area * ratio)).astype(np.int64)
@@ -132,39 +141,42 @@ def _tabled(spec: Augment) -> bool:
     return any((spec.contrast, spec.brightness, spec.channel_shift, spec.gamma))
 
 
-def _tables(strengths: _Strengths, mean: Floats | None) -> Pixels:
-    """Return (N, C, 256): what each gray level becomes."""
+def _tables(spec: Augment, strengths: _Strengths, mean: Floats | None) -> Pixels:
+    """Return what each gray level becomes: (N, C, 256), or (N, 1, 256) where it is the same in all channels."""
     middle = np.zeros((len(strengths.contrast), 1), np.float32) if mean is None else mean.mean(axis=1, keepdims=True)
     middle = (middle / 255)[:, :, None]
     levels = np.linspace(0, 1, 256, dtype=np.float32)
-    light = (levels - middle) * strengths.contrast[:, None, None] + middle + strengths.brightness[:, :, None]
-    return np.rint(255 * light.clip(0, 1) ** strengths.gamma[:, None, None]).astype(np.uint8)
+    brightness = strengths.brightness if spec.channel_shift else strengths.brightness[:, :1]
+    light = (levels - middle) * strengths.contrast[:, None, None] + middle + brightness[:, :, None]
+    light.clip(0, 1, out=light)
+    if spec.gamma:
+        light **= strengths.gamma[:, None, None]
+    light *= 255
+    return np.rint(light, out=light).astype(np.uint8)
 
 
-def _look_up(images: Pixels, tables: Pixels) -> Pixels:
-    changed = np.empty_like(images)
+def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
     by_channel = np.ascontiguousarray(tables.transpose(0, 2, 1))[:, None]
-    for image, table, result in zip(images, by_channel, changed, strict=True):
+    for image, table, result in zip(images, by_channel, out, strict=True):
         cv2.LUT(image, table, result)
-    return changed
+    return out
 
 
 def _look_up_torch(images: Tensor, tables: Tensor) -> Tensor:
     count, height, width, channels = images.shape
     planes = images.reshape(count, height * width, channels).transpose(1, 2)
-    return tables.gather(2, planes.long()).transpose(1, 2).reshape(images.shape)
+    return tables.expand(-1, channels, -1).gather(2, planes.long()).transpose(1, 2).reshape(images.shape)
 
 
 def _radius(blur: float, shape: tuple[int, ...]) -> int:
     return max(1, min(int(np.ceil(3 * blur)), min(shape[1:3]) - 1))
 
 
-def _blurred(images: Pixels, sigmas: Floats, radius: int) -> Pixels:
-    changed = np.empty_like(images)
+def _blurred(images: Pixels, sigmas: Floats, radius: int, out: Pixels) -> Pixels:
     size = (2 * radius + 1, 2 * radius + 1)
-    for image, sigma, result in zip(images, sigmas.clip(0.05).tolist(), changed, strict=True):
+    for image, sigma, result in zip(images, sigmas.clip(0.05).tolist(), out, strict=True):
         cv2.GaussianBlur(image, size, sigma, result, sigma)
-    return changed
+    return out
 
 
 def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
@@ -180,15 +192,14 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     return _as_pixels(planes.reshape(count, channels, height, width).permute(0, 2, 3, 1))
 
 
-def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Share) -> Pixels:
+def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Share, out: Pixels) -> Pixels:
     size = images[0].size
     grains = rng.standard_normal(_GRAINS * size, dtype=np.float32)
     starts = rng.integers(0, (_GRAINS - 1) * size, share.whole)[share.places]
-    changed = np.empty_like(images)
-    for image, start, sigma, result in zip(images, starts.tolist(), sigmas, changed, strict=True):
+    for image, start, sigma, result in zip(images, starts.tolist(), sigmas, out, strict=True):
         noise = (grains[start : start + size] * sigma).reshape(image.shape)
         cv2.add(image, noise, result, None, cv2.CV_8U)
-    return changed
+    return out
 
 
 def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Tensor:
@@ -198,12 +209,14 @@ def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Ten
     return _as_pixels(images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None])
 
 
-def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats) -> Pixels:
-    changed, fill = images.copy(), np.rint(mean).astype(np.uint8)
+def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats, out: Pixels) -> Pixels:
+    if images is not out:
+        out[:] = images
+    fill = np.rint(mean).astype(np.uint8)
     for row in np.flatnonzero(rectangles[:, 2]):
         left, top, right, bottom = rectangles[row]
-        changed[row, top:bottom, left:right] = fill[row]
-    return changed
+        out[row, top:bottom, left:right] = fill[row]
+    return out
 
 
 def _erased_torch(images: Tensor, rectangles: NDArray[np.int64], mean: Tensor) -> Tensor:

@@ -80,6 +80,8 @@ class Watch:
         self.console.print(
             f"{verb} {event['rows']:,} samples, {event['total']:,} steps in all, into {self.folder}", soft_wrap=True
         )
+        for note in event.get("notes", []):
+            self.console.print(note, highlight=False, soft_wrap=True)
 
     def _validated(self, event: Event) -> None:
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])

@@ -6,6 +6,7 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -32,12 +33,13 @@ __all__ = [
     "Files",
     "Fitted",
     "decode",
-    "digests",
     "fit",
     "fit_all",
+    "fitting_map",
     "image_file",
     "inverted",
     "load_image",
+    "threads",
 ]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -45,8 +47,10 @@ LARGEST = 1 << 28
 """Pixels that an image may have; more are refused before they are decoded."""
 
 Progress = Callable[[int, int], None]
-_AT_ONCE = 64
-_FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
+_AT_ONCE, _EACH = 64, 8
+"""Images that are decoded before they are given on, and how many of them a thread takes: handing over costs time."""
+_BEGINNING = 1 << 16
+FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
 # OpenCV's own lines on stderr would stand beside our one line; older versions have the function elsewhere.
 _set_log_level: Callable[[int], Any] = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
@@ -110,12 +114,10 @@ def fit(image: NDArray[np.uint8], size: int, channels: int) -> Fitted:
     """
     image = _with_channels(image, channels)
     height, width = image.shape[:2]
-    longest = max(height, width)
-    to_height, to_width = (max(1, round(side * size / longest)) for side in (height, width))
-    top, left = (size - to_height) // 2, (size - to_width) // 2
-    matrix = np.array([[to_width / width, 0, left], [0, to_height / height, top]], dtype=np.float64)
+    to_width, to_height, left, top = _place(width, height, size)
+    matrix = fitting_map(width, height, size)
     if (to_height, to_width) != (height, width):
-        method = cv2.INTER_AREA if longest > size else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR
         resized = cv2.resize(image, (to_width, to_height), interpolation=method)
         image = np.asarray(resized, dtype=np.uint8).reshape(to_height, to_width, channels)
     if to_height == to_width:
@@ -123,6 +125,18 @@ def fit(image: NDArray[np.uint8], size: int, channels: int) -> Fitted:
     pixels = np.zeros((size, size, channels), dtype=np.uint8)
     pixels[top : top + to_height, left : left + to_width] = image
     return Fitted(pixels, matrix)
+
+
+def fitting_map(width: int, height: int, size: int) -> NDArray[np.float64]:
+    """Return the map (2, 3) of `fit` for an image of this width and height."""
+    to_width, to_height, left, top = _place(width, height, size)
+    return np.array([[to_width / width, 0, left], [0, to_height / height, top]], dtype=np.float64)
+
+
+def _place(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Return the width and height that an image has in the square, and how far left and top of it is free."""
+    to_width, to_height = (max(1, round(side * size / max(width, height))) for side in (width, height))
+    return to_width, to_height, (size - to_width) // 2, (size - to_height) // 2
 
 
 def fit_all(
@@ -150,12 +164,6 @@ def fit_all(
     if isinstance(images, FileImages):
         return _fit_files(images, size, channels, progress)
     return _fit_now(images, size, channels, progress)
-
-
-def digests(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return (N,) a number for each image (N, H, W, C): the same for the same pixels."""
-    every = (hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest() for image in pixels)
-    return np.array([int.from_bytes(one, "little") for one in every], dtype=np.uint64)
 
 
 def inverted(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -220,20 +228,29 @@ class FileImages:
         content, where = self.content(row), self.where(row)
         return content, PurePosixPath(where).suffix, inspect(content, where).upright
 
-    def content(self, row: int) -> bytes:
-        """Return a file's bytes. Raises DataError."""
+    def size(self, row: int) -> tuple[int, int]:
+        """Return the upright image's width and height, from the beginning of its file alone. Raises DataError."""
+        where = self.where(row)
+        try:
+            return inspect(self.content(row, _BEGINNING), where, whole=False).upright
+        except DataError:
+            return inspect(self.content(row), where, whole=False).upright
+
+    def content(self, row: int, length: int = -1) -> bytes:
+        """Return a file's bytes, or so many of them. Raises DataError."""
         name = self.where(row)
         if self.root.is_dir():
             try:
-                return (self.root / name).read_bytes()
+                with (self.root / name).open("rb") as file:
+                    return file.read(length)
             except OSError as error:
                 raise DataError(f"cannot be read: {error.strerror}", where=name, hint=f"in {self.root}") from None
-        with readable(f"{self.root.name}/{name}"):
-            return self._archive().read(name)
+        with readable(f"{self.root.name}/{name}"), self._archive().open(name) as member:
+            return member.read(length)
 
     def fingerprint(self) -> str:
         missing = [row for row in range(len(self)) if self.where(row) not in self._digests]
-        with ThreadPoolExecutor(_threads()) as pool:
+        with ThreadPoolExecutor(threads()) as pool:
             for row, digest in zip(missing, pool.map(self._digest, missing), strict=True):
                 self._digests[self.where(row)] = digest
         content = b"".join(self._digests[self.where(row)] for row in range(len(self)))
@@ -241,17 +258,19 @@ class FileImages:
 
     def stamp(self) -> str:
         """Return what changes with the content of any of `paths`, without reading it: names, sizes and times."""
+        return key_of([(name, *state) for name, state in zip(self.paths, self.states().tolist(), strict=True)])
+
+    def states(self) -> NDArray[np.int64]:
+        """Return (M, 2): the size of each of `paths`, and when it was changed; of a zip's file its checksum."""
         if not self.root.is_dir():
             infos = [self._archive().getinfo(name) for name in self.paths]
-            return key_of([(info.filename, info.file_size, info.CRC) for info in infos])
-        states = []
-        for name in self.paths:
-            try:
-                state = (self.root / name).stat()
-                states.append((name, state.st_size, state.st_mtime_ns))
-            except OSError:
-                states.append((name, 0, 0))
-        return key_of(states)
+            return np.array([(info.file_size, info.CRC) for info in infos], dtype=np.int64).reshape(-1, 2)
+        states = np.zeros((len(self.paths), 2), dtype=np.int64)
+        for state, name in zip(states, self.paths, strict=True):
+            with contextlib.suppress(OSError):
+                status = (self.root / name).stat()
+                state[:] = status.st_size, status.st_mtime_ns
+        return states
 
     def _digest(self, row: int) -> bytes:
         return hashlib.blake2b(self.content(row), digest_size=16).digest()
@@ -341,7 +360,7 @@ def _fit_now(
     matrices = np.zeros((len(images), 2, 3))
     for row, fitted in enumerate(_fitted(images, size, channels, progress)):
         if isinstance(fitted, DataError):
-            raise DataError(fitted.what, where=fitted.where, hint=_FIND_ALL)
+            raise DataError(fitted.what, where=fitted.where, hint=FIND_ALL)
         pixels[row], matrices[row] = fitted
     return pixels, matrices
 
@@ -368,13 +387,19 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(_threads()) as pool:
-        each = pool.map if isinstance(images, FileImages) else map
+    def several(rows: range) -> list[Fitted | DataError]:
+        return [one(row) for row in rows]
+
+    with ThreadPoolExecutor(threads()) as pool:
+        each = pool.map if isinstance(images, FileImages) and threads() > 1 else map
         for start in range(0, len(images), _AT_ONCE):
-            yield from each(one, range(start, min(start + _AT_ONCE, len(images))))
+            block = range(start, min(start + _AT_ONCE, len(images)))
+            for piece in each(several, [block[at : at + _EACH] for at in range(0, len(block), _EACH)]):
+                yield from piece
             if progress is not None:
-                progress(min(start + _AT_ONCE, len(images)), len(images))
+                progress(block.stop, len(images))
 
 
-def _threads() -> int:
+def threads() -> int:
+    """Return how many threads decode at once."""
     return min(8, usable_cores())

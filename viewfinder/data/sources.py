@@ -23,6 +23,8 @@ LARGEST = 8 << 30
 """Bytes that one member of a zip may inflate to."""
 LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
 """How much smaller than its content a member may be, once its content is larger than the second number."""
+LARGEST_HASHED = 1 << 30
+"""Bytes of a file beyond which it is not read a second time only to see whether it is still the same."""
 
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError)
 """What Python raises while a damaged zip is opened or a member is read."""
@@ -59,8 +61,10 @@ class Source:
         if self._zipped is not None:
             names = list(self._zipped)
         else:
-            walk = os.walk(self.path)
-            names = [(Path(folder) / name).relative_to(self.path).as_posix() for folder, _, own in walk for name in own]
+            names = []
+            for folder, _, own in os.walk(self.path):
+                inside = Path(folder).relative_to(self.path).as_posix()
+                names += own if inside == "." else [f"{inside}/{name}" for name in own]
         return sorted(name for name in names if not any(part.startswith((".", "__")) for part in name.split("/")))
 
     def where(self, name: str, inside: str = "") -> str:
@@ -81,10 +85,16 @@ class Source:
         return name if self.path.name.lower() == name.lower() else None
 
     def key(self, name: str) -> str:
-        """Return a digest that changes with the content of a file: from a zip's own checksum, else from the content."""
+        """Return a digest that changes with the content of a file.
+
+        It comes from a zip's own checksum, else from the content, and of a very large file from its size and time.
+        """
         if self._zipped is not None:
             info = self._zipped[name]
             return _digest([f"{PurePosixPath(name).name} {info.file_size} {info.CRC:08x}".encode()])
+        status = (self.path / name if self.path.is_dir() else self.path).stat()
+        if status.st_size > LARGEST_HASHED:
+            return _digest([f"{PurePosixPath(name).name} {status.st_size} {status.st_mtime_ns}".encode()])
         with self.open(name) as file:
             return _digest(iter(lambda: file.read(1 << 20), b""))
 

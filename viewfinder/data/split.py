@@ -101,8 +101,12 @@ def _groups(dataset: Dataset) -> Rows:
 
 def _taken(strata: Rows, groups: Rows, share: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Return (N,) which samples make up a share: groups in random order, each that brings the counts nearer to it."""
-    left, members = np.bincount(strata), _members(groups)
+    left = np.bincount(strata)
     missing = _wanted(left, share, generator)
+    if len(np.unique(groups)) == len(groups):
+        order = np.argsort(groups, kind="stable")[generator.permutation(len(groups))]
+        return _first_of_each(strata, order, missing)
+    members = _members(groups)
     taken, others = np.zeros(len(strata), dtype=bool), []
     for i in generator.permutation(len(members)):
         counts = np.bincount(strata[members[i]], minlength=len(left))
@@ -116,6 +120,16 @@ def _taken(strata: Rows, groups: Rows, share: float, generator: np.random.Genera
             others.append(members[i])
     if not taken.any() and others:
         taken[min(others, key=len)] = True
+    return taken
+
+
+def _first_of_each(strata: Rows, order: Rows, wanted: Rows) -> NDArray[np.bool_]:
+    """Return (N,) the first samples in an order, as many of each stratum as are wanted: groups of one, all at once."""
+    by_stratum = order[np.argsort(strata[order], kind="stable")]
+    counts = np.bincount(strata)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    taken = np.zeros(len(strata), dtype=bool)
+    taken[by_stratum[place < wanted[strata[by_stratum]]]] = True
     return taken
 
 

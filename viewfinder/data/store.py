@@ -4,6 +4,7 @@ An entry is one file: the rows of `pixels`, the small arrays, a description as J
 the description is. It is written under a name of its own and renamed when it is whole, so that a reader sees all
 of it or nothing, and two processes may write the same entry at once: the last one wins, and both are right.
 An entry whose size or checksum is wrong is built again. Where the folder cannot be written, all works without it.
+Beside these entries lie files that fill row by row (data/filling.py); they describe themselves in the same way.
 """
 
 from __future__ import annotations
@@ -28,11 +29,26 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from viewfinder.data.findings import Finding
 
-__all__ = ["Entry", "Stored", "cache_folder", "clear", "entries", "fetch", "key_of", "open_entry"]
+__all__ = [
+    "FILLING",
+    "Entry",
+    "Stored",
+    "cache_folder",
+    "clear",
+    "description",
+    "entries",
+    "fetch",
+    "key_of",
+    "open_entry",
+    "sweep",
+    "taken",
+]
 
 VERSION = 1
 """Part of every key: raise it when a reader or the file's layout changes what is stored."""
 
+FILLING = ".rows"
+"""The suffix of files that fill row by row."""
 _SUFFIX, _UNFINISHED = ".arrays", ".part"
 _DOWNLOADED = ".safetensors"
 _MAGIC = b"viewfinder-1\n\0\0\0"
@@ -125,9 +141,9 @@ def open_entry(key: str) -> Stored | None:
         about = _description(path)
         if about is None:
             return None
-        content = np.memmap(path, dtype=np.uint8, mode="r", shape=(about["start"],))
-        if not _undamaged(content, about["checks"]):
+        if not _undamaged(path, about["start"], about["checks"]):
             return None
+        content = np.memmap(path, dtype=np.uint8, mode="r", shape=(about["start"],))
     except (OSError, ValueError):
         return None
     with contextlib.suppress(OSError):  # in a cache that may only be read
@@ -138,16 +154,16 @@ def open_entry(key: str) -> Stored | None:
 
 def entries() -> list[Entry]:
     """Return what the cache holds, the last used first."""
-    found = [_entry(path) for path in cache_folder().glob(f"*{_SUFFIX}")]
+    found = [_entry(path) for suffix in (_SUFFIX, FILLING) for path in cache_folder().glob(f"*{suffix}")]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
 
 
 def clear() -> int:
     """Delete everything that viewfinder wrote into the cache folder. Returns the bytes that this freed."""
-    freed = 0
-    for path in (path for suffix in (_SUFFIX, _UNFINISHED, _DOWNLOADED) for path in cache_folder().glob(f"*{suffix}")):
+    freed, suffixes = 0, (_SUFFIX, FILLING, _UNFINISHED, _DOWNLOADED)
+    for path in (path for suffix in suffixes for path in cache_folder().glob(f"*{suffix}")):
         with contextlib.suppress(OSError):  # Windows does not delete what another process has mapped
-            size = path.stat().st_size
+            size = taken(path.stat())
             path.unlink()
             freed += size
     return freed
@@ -157,7 +173,7 @@ def _build(key: str, build: Build, about: dict[str, Any]) -> Stored:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        sweep(folder)
         handle, name = tempfile.mkstemp(suffix=_UNFINISHED, dir=folder)
     except OSError as error:
         return _build_in_memory(build, f"{folder}: {error.strerror}")
@@ -214,9 +230,7 @@ class _Writing:
             self._write(_bytes(array))
         checks = [*self._checks, self._check] if self._at % _PIECE else self._checks
         start, digest = self._at, self._digest.hexdigest()
-        text = json.dumps({**about, "arrays": places, "digest": digest, "start": start, "checks": checks}).encode()
-        self._write(text)
-        self._write(_TAIL.pack(_MAGIC, start, len(text), zlib.crc32(text)))
+        self._write(description({**about, "arrays": places, "digest": digest, "start": start, "checks": checks}, start))
         with _disk():
             self._file.flush()
 
@@ -231,6 +245,12 @@ class _Writing:
                 self._checks.append(self._check)
                 self._check = 0
             content = content[len(piece) :]
+
+
+def description(about: dict[str, Any], start: int) -> bytes:
+    """Return the end of a file of the cache: what it says about itself, which begins at the byte `start`."""
+    text = json.dumps(about).encode()
+    return text + _TAIL.pack(_MAGIC, start, len(text), zlib.crc32(text))
 
 
 @contextlib.contextmanager
@@ -259,10 +279,15 @@ def _description(path: Path) -> dict[str, Any] | None:
     return about if zlib.crc32(text) == check else None
 
 
-def _undamaged(content: NDArray[np.uint8], checks: Sequence[int]) -> bool:
+def _undamaged(path: Path, size: int, checks: Sequence[int]) -> bool:
+    """Whether pieces of a file's first `size` bytes are as written; read, as what is mapped would stay in memory."""
     step = max(1, math.ceil(len(checks) / _PIECES_CHECKED))
-    pieces = {*range(0, len(checks), step), len(checks) - 1} if checks else ()
-    return all(zlib.crc32(content[i * _PIECE : (i + 1) * _PIECE].data) == checks[i] for i in pieces)
+    with path.open("rb") as file:
+        for i in {*range(0, len(checks), step), *([len(checks) - 1] if checks else [])}:
+            file.seek(i * _PIECE)
+            if zlib.crc32(file.read(min(_PIECE, size - i * _PIECE))) != checks[i]:
+                return False
+    return True
 
 
 def _array(content: NDArray[np.uint8], start: int, shape: Sequence[int], type: str) -> NDArray[Any]:
@@ -278,12 +303,17 @@ def _entry(path: Path) -> Entry | None:
     if about is None:
         return None
     shape = tuple(about["arrays"]["pixels"]["shape"])
-    return Entry(path, about["source"], about["kind"], shape, status.st_size, status.st_mtime)
+    return Entry(path, about["source"], about["kind"], shape, taken(status), status.st_mtime)
 
 
-def _sweep(folder: Path) -> None:
+def taken(status: os.stat_result) -> int:
+    """Return the bytes that a file takes: of one with gaps fewer than its size."""
+    return min(status.st_size, 512 * getattr(status, "st_blocks", status.st_size))
+
+
+def sweep(folder: Path) -> None:
     """Delete what killed processes left behind a day ago, and entries that nobody has opened for a month."""
-    for suffix, days in ((_UNFINISHED, 1), (_SUFFIX, 30)):
+    for suffix, days in ((_UNFINISHED, 1), (_SUFFIX, 30), (FILLING, 30)):
         for path in folder.glob(f"*{suffix}"):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - days * 86400:

@@ -20,11 +20,12 @@ from torch import nn
 from viewfinder.config import Recipe
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.images import digests, fit_all, inverted
+from viewfinder.data.rows import fit_rows
 from viewfinder.data.targets import Targets
 from viewfinder.errors import DataError
 from viewfinder.evaluate.errors import worst_first
 from viewfinder.tasks.base import Metric, Task
+from viewfinder.training.remembered import seen
 from viewfinder.training.validation import answers
 
 if TYPE_CHECKING:
@@ -122,12 +123,13 @@ def evaluate(run: Run, dataset: Dataset) -> Evaluation:
     if dataset.task != run.task.learns_from:
         what = f"is a dataset for {dataset.task}, and the model was trained for {run.task.name}"
         raise DataError(what, where=dataset.source, hint="use data of the model's task")
-    seen, dataset = _seen(run, dataset), dataset.named(run.names)
+    trained_on, dataset = seen(dataset.images, run.recipe, run.arrays()), dataset.named(run.names)
     targets, task, recipe = dataset.labelled(), run.task, run.recipe
     predictions = answer_all(task, run.network(), dataset, recipe)
     metrics, errors = task.measure(predictions, targets), task.errors(predictions, targets)
     threshold = task.threshold(predictions, targets)
-    return Evaluation(task, recipe, metrics, predictions, dataset, errors, run.events(), run.info, threshold, seen)
+    known = (run.events(), run.info, threshold, trained_on)
+    return Evaluation(task, recipe, metrics, predictions, dataset, errors, *known)
 
 
 def answer_all(task: Task, network: nn.Module, dataset: Dataset, recipe: Recipe) -> Sequence[Answer]:
@@ -136,13 +138,6 @@ def answer_all(task: Task, network: nn.Module, dataset: Dataset, recipe: Recipe)
     Args:
         network: on any device; it is left in eval mode.
     """
-    pixels, to_input = fit_all(dataset.images, recipe.data.size, recipe.data.channels)
+    pixels, to_input = fit_rows(dataset.images, recipe.data.size, recipe.data.channels)
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    return answers(task, network.eval(), pixels, inverted(to_input), device)
-
-
-def _seen(run: Run, dataset: Dataset) -> int:
-    """Return how many of the images the run was trained on, wherever they lie now."""
-    data = run.recipe.data
-    pixels, _ = fit_all(dataset.images, round(data.size * data.detail), data.channels)
-    return int(np.isin(digests(pixels), run.digests()).sum())
+    return answers(task, network.eval(), pixels, to_input, device, count=len(dataset))

@@ -2,7 +2,8 @@
 
 Every event has "event", "step", "epoch" and "seconds" (training time so far). The kinds:
 
-    start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by
+    start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by;
+                 "notes": what is done in another way because the set is large
     train        since the last one: "loss" by parts, "lr", "images_per_second", "waited"
     validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
     checkpoint   "name" and "file"

@@ -1,4 +1,4 @@
-"""Training batches out of one array, augmented a whole batch at a time.
+"""Training batches out of rows of pixels, augmented a whole batch at a time.
 
 A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves, its
 light and its crops from generators made of (seed, step). No state runs along, so a training can go on at any step
@@ -23,6 +23,7 @@ from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics, single
 from viewfinder.augment.pixels import light_numpy, light_torch
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
+from viewfinder.data.rows import Maps, PixelRows
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
 from viewfinder.tasks.base import Task
@@ -49,19 +50,18 @@ class Batch:
 
 
 class Loader:
-    """Batches of a set that lies in memory, or on the device.
+    """Batches of a set that lies in memory, on the device or, where it is large, on disk.
 
     Args:
-        pixels: (N, H, W, C) uint8, possibly memory-mapped; N is at least `batch`. Squares where `size` or a crop is
-            asked for.
-        targets: N rows, in pixels of these images.
+        pixels: (N, H, W, C) uint8; N is at least `batch`. Squares where `size` or a crop is asked for.
+        targets: N rows, in pixels of the original images.
         names: the dataset's names.
         task: turns targets into tensors.
         batch: samples a step. Every epoch has its own order; what does not fill its last batch is left out of it.
         augment: how the images vary.
         seed: decides order and augmentation.
         size: the side of the batches' images; None: that of `pixels`.
-        to_pixels: (N, 2, 3) from the original images to `pixels`, whose scale a crop needs; None: they are the same.
+        to_pixels: (N, 2, 3) from the original images to `pixels`; None: they are the same.
         device: where the batches shall be.
         backend: "numpy" augments with OpenCV, "torch" on the device; "auto" is numpy on a CPU, else torch.
         share: whose images of each batch are made here; None: all.
@@ -73,7 +73,7 @@ class Loader:
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: PixelRows,
         targets: Targets,
         *,
         names: Sequence[str],
@@ -82,7 +82,7 @@ class Loader:
         augment: Augment,
         seed: int,
         size: int | None = None,
-        to_pixels: NDArray[np.float64] | None = None,
+        to_pixels: Maps | None = None,
         device: str = "cpu",
         backend: Literal["auto", "numpy", "torch"] = "auto",
         share: Share | None = None,
@@ -100,23 +100,24 @@ class Loader:
         self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
         side = pixels.shape[1]
         self.size = size or side
-        self._to_pixels = identity(len(pixels)) if to_pixels is None else to_pixels
+        self._to_pixels: Maps = identity(len(pixels)) if to_pixels is None else to_pixels
         self._framed = self.size != side or augment.crop > 0
         self.share = share or Share.all(batch)
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
-        on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
-        self._resident = torch.tensor(pixels, device=self.device) if on_device else None
+        self._on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
+        resident = self._on_device and isinstance(pixels, np.ndarray)
+        self._resident = torch.tensor(pixels, device=self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
         pieces = self._pieces(rows, step)
         mine, light = pieces.of(self.share.places), self._generator(_LIGHT, step)
-        if self._resident is None:
-            images = torch.from_numpy(self._varied(mine, light)).to(self.device)
+        if self._on_device:
+            images = self._varied_on_device(mine, light)
         else:
-            images = self._varied_on_device(self._resident, mine, light)
+            images = torch.from_numpy(self._varied(mine, light)).to(self.device)
         targets = self.task.collate(self._moved(pieces))
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
@@ -162,17 +163,28 @@ class Loader:
         return replace(pieces, matrices=compose(frames, pieces.matrices))
 
     def _moved(self, pieces: Pieces) -> Targets:
-        moved = self.targets.select(pieces.rows).moved(pieces.matrices, pieces.mirrored, self.names)
+        fitted = self.targets.select(pieces.rows).moved(
+            self._to_pixels[pieces.rows], np.zeros(len(pieces.rows), dtype=bool), self.names
+        )
+        moved = fitted.moved(pieces.matrices, pieces.mirrored, self.names)
         return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
-        images = self.pixels[pieces.rows]
         if self._framed or moving(self.augment):
-            images = warp_numpy(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_numpy(laid(images, pieces.offsets), self.augment, light, self.share)
+            size, which = (self.size if self._framed else None), pieces.rows
+            held = self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels[which]
+            which = which if held is self.pixels else np.arange(len(which))
+            images = warp_numpy(held, pieces.matrices, self.augment.border, size, which)
+        else:
+            images = self.pixels[pieces.rows]
+        images = laid(images, pieces.offsets)
+        return light_numpy(images, self.augment, light, self.share, out=images)
 
-    def _varied_on_device(self, pixels: Tensor, pieces: Pieces, light: np.random.Generator) -> Tensor:
-        images = pixels[torch.from_numpy(pieces.rows).to(pixels.device)]
+    def _varied_on_device(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
+        if self._resident is None:
+            images = torch.from_numpy(self.pixels[pieces.rows]).to(self.device)
+        else:
+            images = self._resident[torch.from_numpy(pieces.rows).to(self.device)]
         if self._framed or moving(self.augment):
             images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
         return light_torch(laid_torch(images, pieces.offsets), self.augment, light, self.share)

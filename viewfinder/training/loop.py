@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Recipe
-from viewfinder.errors import NonFiniteError
+from viewfinder.errors import DataError, NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
 from viewfinder.training.distributed import ALONE, Team
@@ -139,6 +139,7 @@ def train_steps(
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
+        DataError: an image cannot be read, of a set that is read while it trains; saved and resumable.
     """
     progress, pace = session.progress, _Pace(session, emit, clock)
     reason = "" if progress.step < progress.total else "steps"
@@ -266,12 +267,17 @@ class _Pace:
         self.said_data_seconds = session.progress.data_seconds
 
     def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield the batches and note how long each was waited for."""
+        """Yield the batches and note how long each was waited for; save where the next one cannot be made."""
         asked = self.clock()
-        for batch in batches:
-            self.session.progress.data_seconds += self.clock() - asked
-            yield batch
-            asked = self.clock()
+        try:
+            for batch in batches:
+                self.session.progress.data_seconds += self.clock() - asked
+                yield batch
+                asked = self.clock()
+        except DataError as error:
+            self.save("last")
+            hint = f"repair it, then go on with `viewfinder train --resume {self.session.folder.parent}`"
+            raise DataError(error.what, where=error.where, hint=f"{hint}; `viewfinder check` lists all such") from None
 
     def after_step(self, losses: dict[str, Tensor]) -> None:
         session, now = self.session, self.clock()

@@ -20,6 +20,8 @@ SHARE_FOR_MEASURING = 0.02
 SHARE_FOR_VALIDATION = 0.08
 MOST_VALIDATIONS = 40
 WARM_STEPS = 3
+PIXELS_MEASURED = 16_000_000
+"""Validating more than these is measured on a part."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ def measure_speed(session: Session, minutes: float, clock: Callable[[], float] =
 
 
 def _seconds_to_validate(session: Session, clock: Callable[[], float]) -> float:
-    before = clock()
-    if session.validation:
-        session.validation.measure(session.task, session.network, session.shipped())
-    return session.team.agreed(clock() - before)
+    before, validation = clock(), session.validation
+    if validation is None:
+        return 0.0
+    count = min(len(validation), max(1, PIXELS_MEASURED // validation.pixels.shape[1] ** 2))
+    validation.first(count).measure(session.task, session.network, session.shipped())
+    return session.team.agreed((clock() - before) * len(validation) / count)
 
 
 def _evenly(total: int, count: int) -> list[int]:

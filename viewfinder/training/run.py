@@ -20,6 +20,7 @@ from viewfinder.errors import RunError
 from viewfinder.tasks.base import Task
 from viewfinder.training.checkpoint import exists, load_checkpoint
 from viewfinder.training.events import Event, Reader, read_events
+from viewfinder.training.remembered import same
 
 if TYPE_CHECKING:
     from viewfinder.deploy.onnx import Exported
@@ -114,7 +115,7 @@ class Run:
         every = read(source, part=about["part"]).merged(self.recipe.data.merge_classes)
         rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
-        if not fits or (dataset := every.select(rows)).fingerprint != about["fingerprint"]:
+        if not fits or not same(dataset := every.select(rows), name, about, self.arrays()):
             raise RunError(
                 f"holds other data than the run was trained on (its {name} fingerprint differs)",
                 where=source,
@@ -130,12 +131,12 @@ class Run:
         except (OSError, SafetensorError, KeyError):
             raise RunError("the split is missing or damaged", where=path, hint="train a new run") from None
 
-    def digests(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """Return (N,) digests of the training images as they were fitted; none where the run has no record of them."""
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return what the run remembers of its images, see training/remembered.py; nothing where that is missing."""
         try:
-            return np.asarray(load_file(self.folder / "split.safetensors")["digests"])
-        except (OSError, SafetensorError, KeyError):
-            return np.empty(0, dtype=np.uint64)
+            return dict(load_file(self.folder / "split.safetensors"))
+        except (OSError, SafetensorError):
+            return {}
 
     def evaluate(self, dataset: Dataset | None = None) -> Evaluation:
         """Return what the model is worth on a dataset; by default on its own validation samples."""

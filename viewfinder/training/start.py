@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import platform
 import shutil
 import signal
@@ -26,7 +27,7 @@ import viewfinder
 from viewfinder import tasks
 from viewfinder.config import Recipe, as_json, load_recipe
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.images import digests, fit_all
+from viewfinder.data.rows import fit_rows
 from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
 from viewfinder.models.members import members_of
@@ -39,10 +40,14 @@ from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Session, train_steps
 from viewfinder.training.normalisation import share_statistics
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
+from viewfinder.training.remembered import about, arrays, fits, is_large_for
 from viewfinder.training.run import Run, open_run, tell_all
 from viewfinder.training.validation import Validation
 
 __all__ = ["resume", "split_for", "train"]
+
+MOST_COMPARED = 20_000
+"""Images of a large set among which near-duplicates are still looked for before the first step."""
 
 
 def train(
@@ -155,11 +160,15 @@ def split_for(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None
     """Return (train, val) by the recipe's own rule; val is None where the recipe keeps none."""
     if recipe.data.complete:
         dataset = dataset.select(dataset.labelled().complete())
-    if recipe.data.similar and dataset.groups is None:
+    if recipe.data.similar and dataset.groups is None and not _too_many_to_compare(dataset, recipe):
         dataset = replace(dataset, groups=similar_groups(dataset.images))
     if not recipe.data.val:
         return dataset, None
     return dataset.split(recipe.data.val, recipe.train.seed)
+
+
+def _too_many_to_compare(dataset: Dataset, recipe: Recipe) -> bool:
+    return len(dataset) > MOST_COMPARED and is_large_for(dataset.images, recipe)
 
 
 def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, Dataset]:
@@ -203,12 +212,10 @@ def _session(
         start_network(network, recipe)
     network = share_statistics(network.to(device), team)
     size, channels = recipe.data.size, recipe.data.channels
-    pixels, to_pixels = fit_all(dataset.images, round(size * recipe.data.detail), channels)
-    still = np.zeros(len(dataset), dtype=bool)
-    targets = dataset.labelled().moved(to_pixels, still, dataset.names)
+    pixels, to_pixels = fit_rows(dataset.images, round(size * recipe.data.detail), channels)
     loader = Loader(
         pixels,
-        targets,
+        dataset.labelled(),
         names=dataset.names,
         task=task,
         batch=recipe.train.batch,
@@ -240,16 +247,31 @@ def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader
 def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
     """Fix the session's steps and return the event that tells them."""
     recipe, per_epoch = session.recipe, session.loader.steps_per_epoch
-    about: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
+    start: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
     if recipe.train.minutes:
         thrown_away = _session(recipe, parts, session.folder, session.device, session.team)
         speed = measure_speed(thrown_away, recipe.train.minutes)
         session.progress = plan_minutes(recipe, per_epoch, recipe.train.minutes, speed)
-        about |= {"seconds_per_step": speed.step, "seconds_per_validation": speed.validation}
+        start |= {"seconds_per_step": speed.step, "seconds_per_validation": speed.validation}
     else:
         session.progress = plan_epochs(recipe, per_epoch)
     progress = session.progress
-    return about | {"total": progress.total, "validations": len(progress.validate_after)}
+    if notes := _notes(session, parts):
+        start["notes"] = notes
+    return start | {"total": progress.total, "validations": len(progress.validate_after)}
+
+
+def _notes(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
+    """Return what is done in another way because the set is large."""
+    train = parts["train"]
+    if not is_large_for(train.images, session.recipe):
+        return []
+    gigabytes = math.prod(session.loader.pixels.shape) / 1e9
+    notes = [f"a large set: its {gigabytes:.1f} GB of pixels are read as they are needed"]
+    split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
+    if split_here and session.recipe.data.similar and train.groups is None:
+        notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
+    return notes
 
 
 def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
@@ -277,18 +299,17 @@ def _begun(out: str | Path | None, recipe: Recipe) -> Path | None:
 def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
     """Raise DataError where this process has read other samples than the one that began the run."""
     for name, part in parts.items():
-        if part.fingerprint != info["data"][name]["fingerprint"]:
+        if not fits(part, info["data"][name]):
             what = f"the {name} samples are others here than where the run began"
             raise DataError(what, where=part.source or part.name, hint="give every process the same data")
 
 
 def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
     """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing."""
-    rows = {name: np.ascontiguousarray(part.source_rows()) for name, part in parts.items()}
-    known = {"digests": digests(session.loader.pixels)}
+    known = arrays(parts, session.recipe, session.loader.pixels)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     try:
-        (folder / "split.safetensors").write_bytes(save_arrays(rows | known))
+        (folder / "split.safetensors").write_bytes(save_arrays(known))
         write_text(folder / "run.json", json.dumps(info, indent=1))
         session.save("last")
     except OSError:
@@ -300,7 +321,7 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
     return {
         "recipe": as_json(session.recipe),
         "names": list(parts["train"].names),
-        "data": {name: _about(part) for name, part in parts.items()},
+        "data": {name: about(part, session.recipe) for name, part in parts.items()},
         "seed": session.recipe.train.seed,
         "parameters": sum(p.numel() for p in session.network.parameters()),
         "device": str(session.device),
@@ -316,12 +337,6 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
         "launch": launch(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-def _about(part: Dataset) -> dict[str, Any]:
-    source = str(Path(part.source).resolve()) if part.source and Path(part.source).exists() else ""
-    about = {"source": source, "name": part.name, "format": part.format, "part": part.part}
-    return about | {"rows": len(part), "fingerprint": part.fingerprint}
 
 
 def _settled(recipe: Recipe, device: torch.device) -> Recipe:

@@ -1,10 +1,10 @@
-"""Validation while training: the same answers that evaluation gives, on pixels that were fitted once."""
+"""Validation while training: the same answers that evaluation gives, a piece of the samples after the other."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
-from viewfinder.data.images import fit_all, inverted
+from viewfinder.data.images import inverted
+from viewfinder.data.rows import Maps, PixelRows, fit_rows
 from viewfinder.data.targets import Targets
 from viewfinder.tasks.base import Task, as_tensor
 from viewfinder.training.distributed import ALONE, Team
@@ -31,14 +32,14 @@ class Validation:
     Args:
         pixels: (N, S, S, C) uint8.
         to_input: (N, 2, 3) from image to input pixels.
-        targets: the truth in image pixels.
+        targets: the truth in image pixels, of the first samples; usually of all.
         names: the dataset's names.
         device: where the network is.
         team: the processes that share the work.
     """
 
-    pixels: NDArray[np.uint8]
-    to_input: NDArray[np.float64]
+    pixels: PixelRows
+    to_input: Maps
     targets: Targets
     names: tuple[str, ...]
     device: torch.device
@@ -47,8 +48,15 @@ class Validation:
     @classmethod
     def of(cls, dataset: Dataset, size: int, channels: int, device: torch.device, team: Team = ALONE) -> Validation:
         """Return a dataset's samples for validation."""
-        pixels, to_input = fit_all(dataset.images, size, channels)
+        pixels, to_input = fit_rows(dataset.images, size, channels)
         return cls(pixels, to_input, dataset.labelled(), dataset.names, device, team)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def first(self, count: int) -> Validation:
+        """Return the first samples alone."""
+        return replace(self, targets=self.targets.select(np.arange(count)))
 
     def measure(
         self, task: Task, network: nn.Module, weights: dict[str, Tensor]
@@ -57,17 +65,18 @@ class Validation:
         judged = copy.deepcopy(network)
         judged.load_state_dict(weights)
         judged.eval()
-        predictions = answers(task, judged, self.pixels, inverted(self.to_input), self.device, team=self.team)
+        seen = self.pixels, self.to_input
+        predictions = answers(task, judged, *seen, self.device, count=len(self), team=self.team)
         losses = self._loss(task, judged)
         return self.team.agreed((task.measure(predictions, self.targets) if self.team.leads else {}, losses))
 
     @torch.inference_mode()
     def _loss(self, task: Task, network: nn.Module) -> dict[str, float]:
-        still = np.zeros(len(self.targets), dtype=bool)
-        targets = self.targets.moved(self.to_input, still, self.names)
         sums: dict[str, float] = {}
-        for rows in _pieces(self.pixels):
-            tensors = {key: value.to(self.device) for key, value in task.collate(targets.select(rows)).items()}
+        for rows in _pieces(self.pixels, len(self)):
+            still = np.zeros(len(rows), dtype=bool)
+            targets = self.targets.select(rows).moved(self.to_input[rows], still, self.names)
+            tensors = {key: value.to(self.device) for key, value in task.collate(targets).items()}
             losses = task.loss(_outputs(network, self.pixels, rows, self.device, self.team), tensors)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
@@ -78,39 +87,38 @@ class Validation:
 def answers(
     task: Task,
     network: nn.Module,
-    pixels: NDArray[np.uint8],
-    to_image: NDArray[Any],
+    pixels: PixelRows,
+    to_input: Maps,
     device: torch.device,
     *,
+    count: int,
     team: Team = ALONE,
 ) -> Sequence[Answer]:
     """Return the task's answers for fitted pixels (N, S, S, C), in pixels of the original images.
 
     Args:
         network: in eval mode; decoding and averaging are put on top here.
-        to_image: (N, 2, 3) from input to image pixels.
+        to_input: (N, 2, 3) from image to input pixels.
+        count: of how many images, the first ones.
         team: the processes that share the work; each gets all answers.
     """
     answering = task.answering(network).eval()
     found: list[Answer] = []
-    for rows in _pieces(pixels):
+    for rows in _pieces(pixels, count):
         outputs = _outputs(answering, pixels, rows, device, team)
         named = {name: out.float().cpu().numpy() for name, out in zip(task.output_names, outputs, strict=True)}
-        found.extend(task.decode(named, to_image[rows]))
+        found.extend(task.decode(named, inverted(to_input[rows])))
     return found
 
 
-def _outputs(
-    network: nn.Module, pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device, team: Team
-) -> Any:
+def _outputs(network: nn.Module, pixels: PixelRows, rows: NDArray[np.int64], device: torch.device, team: Team) -> Any:
     """Return the outputs for the rows, of which each process computes its share."""
     share = team.piece(len(rows))
     mine = rows[share.places] if len(share.places) else rows[:1]
     return team.whole(network(as_tensor(pixels[mine]).to(device)), share)
 
 
-def _pieces(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:
-    count = max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
-    count = min(count, 512)
-    for first in range(0, len(pixels), count):
-        yield np.arange(first, min(first + count, len(pixels)))
+def _pieces(pixels: PixelRows, count: int) -> Iterator[NDArray[np.int64]]:
+    at_once = min(max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2])), 512)
+    for first in range(0, count, at_once):
+        yield np.arange(first, min(first + at_once, count))

@@ -150,7 +150,7 @@ class Layout:
 
 def _split(name: str) -> str:
     """Return the split that a file's folders say it is in, or nothing."""
-    return next((SPLITS[one] for one in map(str.lower, PurePosixPath(name).parts[:-1]) if one in SPLITS), "")
+    return next((SPLITS[one] for one in name.lower().split("/")[:-1] if one in SPLITS), "")
 
 
 def _key(name: str) -> str:

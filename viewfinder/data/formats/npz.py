@@ -6,19 +6,25 @@ points   `points`, `train_points` …: (N, K, 2) pixels, NaN where not annotated
 boxes    `boxes`, `classes`, `offsets`: all boxes (M, 4), their classes (M,), where each image's begin (N + 1,)
 names    the classes, or the points
 groups, splits, ids   (N,), as in `Dataset`
+
+Where the images are more than may lie in memory they are unpacked, once, into the cache.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.sources import ZIP_FAULTS, open_zip
+from viewfinder.data.findings import Finding
+from viewfinder.data.memory import most_in_memory
+from viewfinder.data.sources import ZIP_FAULTS, open_zip, readable
+from viewfinder.data.store import Rows, fetch, key_of
 from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
 from viewfinder.errors import DataError
 
@@ -26,6 +32,12 @@ __all__ = ["parts", "read", "sniff", "write"]
 
 LOOKS_FOR = "an .npz file with images, and labels or points"
 
+BLOCK = 256
+
+_READ_HEAD: dict[tuple[int, int], Callable[[Any], Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _TRAIN = (("images", "labels", "points"), ("x_train", "y_train", ""), ("train_images", "train_labels", "train_points"))
 _KEYS = {
     "train": _TRAIN,
@@ -61,15 +73,15 @@ def read(path: Path, part: str) -> Dataset:
         splits = archive.column("splits")
         if part == "train" and archive.keys("val") is not None:
             pieces.append(archive.piece("val"))
-            splits = np.repeat(["train", "val"], [len(pixels) for pixels, _ in pieces])
-        pixels = np.concatenate([pixels for pixels, _ in pieces]) if len(pieces) > 1 else pieces[0][0]
-        task, names, targets = archive.targets([values for _, values in pieces])
-        if targets is not None and len(targets) != len(pixels):
-            raise DataError(f"offsets are of {len(targets)} images, not {len(pixels)}", where=path)
+            splits = np.repeat(["train", "val"], [piece.shape[0] for piece in pieces])
+        images, notes = archive.images(pieces)
+        task, names, targets = archive.targets([piece.values for piece in pieces])
+        if targets is not None and len(targets) != len(images):
+            raise DataError(f"offsets are of {len(targets)} images, not {len(images)}", where=path)
         return Dataset(
             task,
             names,
-            ArrayImages.of(pixels, path.name),
+            images,
             targets,
             source=str(path),
             format="npz",
@@ -77,11 +89,22 @@ def read(path: Path, part: str) -> Dataset:
             groups=archive.column("groups"),
             splits=splits,
             ids=archive.column("ids"),
+            notes=notes,
         )
 
 
 Values = tuple[str, NDArray[Any]] | None
 """A key and its array: the labels or points of one part."""
+
+
+class _Piece(NamedTuple):
+    """The images of one part, of which only the head was read so far, and what is known of them."""
+
+    key: str
+    shape: tuple[int, ...]
+    in_order: bool
+    """Whether an image's values lie side by side in the file."""
+    values: Values
 
 
 class _Archive:
@@ -105,20 +128,57 @@ class _Archive:
         """Return the names of images, labels and points of a part, None where it has no images."""
         return next((keys for keys in _KEYS[part] if keys[0] in self._file), None)
 
-    def piece(self, part: str) -> tuple[NDArray[np.uint8], Values]:
-        """Return a part's pixels (N, H, W, 1 or 3) and its labels or points."""
+    def piece(self, part: str) -> _Piece:
+        """Return what a part has; its images are not read yet."""
         images, *targets = self.keys(part) or ("", "", "")
-        pixels = self._array(images)
-        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-        if pixels.dtype != np.uint8:
-            raise self._error(images, f"has the type {pixels.dtype}", "save whole numbers from 0 to 255 as uint8")
-        if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
-            raise self._error(images, f"has the shape {pixels.shape}", "expected (N, H, W) or (N, H, W, 1 or 3)")
+        shape, dtype, in_order = self._head(images)
+        if dtype != np.uint8:
+            raise self._error(images, f"has the type {dtype}", "save whole numbers from 0 to 255 as uint8")
+        if len(shape) not in (3, 4) or (*shape, 1)[3] not in (1, 3) or 0 in shape:
+            raise self._error(images, f"has the shape {shape}", "expected (N, H, W) or (N, H, W, 1 or 3)")
         key = next((key for key in targets if key and key in self._file), None)
         values = None if key is None else (key, self._array(key))
-        if values is not None and len(values[1]) != len(pixels):
-            raise self._error(values[0], f"has {len(values[1])} rows for {len(pixels)} images", "save one for each")
-        return pixels, values
+        if values is not None and len(values[1]) != shape[0]:
+            raise self._error(values[0], f"has {len(values[1])} rows for {shape[0]} images", "save one for each")
+        return _Piece(images, shape, in_order, values)
+
+    def images(self, pieces: Sequence[_Piece]) -> tuple[ArrayImages, tuple[Finding, ...]]:
+        """Return the images of all pieces, one behind the other, and what is to be said about reading them."""
+        if any(piece.shape[1:] != pieces[0].shape[1:] for piece in pieces):
+            raise self._error(pieces[1].key, f"has the shape {pieces[1].shape}", f"{pieces[0].shape} is before it")
+        size = sum(math.prod(piece.shape) for piece in pieces)
+        if size <= most_in_memory() or not all(piece.in_order for piece in pieces):
+            arrays = [self._array(piece.key) for piece in pieces]
+            return ArrayImages.of(np.concatenate(arrays) if len(arrays) > 1 else arrays[0], self._path.name), ()
+        infos = [self._file.zip.getinfo(f"{piece.key}.npy") for piece in pieces]
+        key = key_of("npz", [(info.filename, info.file_size, info.CRC) for info in infos])
+        stored = fetch(key, lambda rows: self._unpack(pieces, rows), source=str(self._path), kind="npz")
+        return ArrayImages.of(stored.pixels, self._path.name, digest=stored.digest), stored.notes()
+
+    def _head(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+        """Return an array's shape and type, and whether its rows lie one behind the other."""
+        try:
+            with self._file.zip.open(f"{key}.npy") as member:
+                shape, fortran, dtype = _READ_HEAD[np.lib.format.read_magic(member)](member)
+        except (ValueError, KeyError, *ZIP_FAULTS):
+            dtype = np.dtype(object)
+        if dtype.hasobject:  # it cannot be read, or has a head that only NumPy knows
+            array = self._array(key)
+            return array.shape, array.dtype, False
+        return shape, dtype, not fortran
+
+    def _unpack(self, pieces: Sequence[_Piece], rows: Rows) -> dict[str, NDArray[Any]]:
+        for piece in pieces:
+            shape = (piece.shape[1], piece.shape[2], (*piece.shape, 1)[3])
+            with readable(str(self._path)), self._file.zip.open(f"{piece.key}.npy") as member:
+                _READ_HEAD[np.lib.format.read_magic(member)](member)
+                for first in range(0, piece.shape[0], BLOCK):
+                    count = min(BLOCK, piece.shape[0] - first)
+                    content = member.read(count * math.prod(shape))
+                    if len(content) < count * math.prod(shape):
+                        raise self._error(piece.key, "is cut off", "save it again with numpy.savez")
+                    rows(np.frombuffer(content, np.uint8).reshape(count, *shape))
+        return {}
 
     def targets(self, values: Sequence[Values]) -> tuple[str, tuple[str, ...], Targets | None]:
         """Return the task, the names and the column of targets of all pieces."""
