@@ -174,6 +174,8 @@ class Predict(_Part):
     """Average with the answer for the mirrored image."""
     shifts: int = Field(0, ge=0, le=4)
     """Average with the answers for copies moved by so many pixels to the four sides."""
+    size: int | None = Field(None, ge=8, le=2048)
+    """For boxes: answer at this side instead of `data.size`, larger for small things; also when validating."""
 
 
 class Budget(_Part):
@@ -209,6 +211,12 @@ class Recipe(_Part):
     predict: Predict = Predict()
     budgets: tuple[Budget, ...] = ()
     """What changes with `train.minutes`: [[budgets]] with below or above, and changes."""
+
+    def at_prediction(self) -> Recipe:
+        """Return the recipe with `data.size` as it is when the network answers."""
+        if self.predict.size is None:
+            return self
+        return self.model_copy(update={"data": self.data.model_copy(update={"size": self.predict.size})})
 
 
 def recipe_names() -> list[str]:

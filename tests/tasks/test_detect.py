@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import viewfinder as vf
+from viewfinder import tasks
 from viewfinder.config import load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import BoxSets
@@ -166,6 +167,21 @@ def test_options_of_other_tasks_are_refused() -> None:
         task(train__loss="mse")
     with pytest.raises(RecipeError, match="no copies"):
         task(predict__mirror=True)
+
+
+@pytest.mark.parametrize("recipe", ["digits", "keypoints", "seed-facetracker"])
+def test_answering_at_another_size_is_refused_where_it_cannot_be(recipe: str) -> None:
+    with pytest.raises(RecipeError, match=r"predict\.size: .* answers at the size that it was trained at"):
+        tasks.create(load_recipe(recipe, {"predict.size": 128}), NAMES)
+
+
+def test_a_detector_is_validated_evaluated_and_exported_at_the_size_at_which_it_answers(tmp_path) -> None:
+    changes = STEPS | SMALL | {"data.size": 32, "predict.size": 64, "train.validations": 1}
+    run = vf.train(squares(96), squares(24, 1), "detect", epochs=4, changes=changes, out=tmp_path / "run")
+    validation = next(event for event in run.events() if event["event"] == "validation")
+    evaluated = run.evaluate(squares(24, 1)).metrics
+    assert evaluated["ap"] == pytest.approx(validation["metrics"]["ap"], abs=1e-6)
+    assert vf.load(run.export(tmp_path / "model.onnx")).about.size == 64
 
 
 def test_a_small_detector_learns_squares_exports_and_answers(tmp_path) -> None:

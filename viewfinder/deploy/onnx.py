@@ -143,7 +143,7 @@ def _description(run: Run, int8: bool) -> Description:
         task=run.task.name,
         answer=run.task.answer.kind,
         names=tuple(run.names),
-        size=recipe.data.size,
+        size=recipe.at_prediction().data.size,
         channels=recipe.data.channels,
         recipe=recipe.name,
         data=str(run.info["data"]["train"]["fingerprint"]),

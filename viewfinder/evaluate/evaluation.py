@@ -138,6 +138,7 @@ def answer_all(task: Task, network: nn.Module, dataset: Dataset, recipe: Recipe)
     Args:
         network: on any device; it is left in eval mode.
     """
-    pixels, to_input = fit_rows(dataset.images, recipe.data.size, recipe.data.channels)
+    data = recipe.at_prediction().data
+    pixels, to_input = fit_rows(dataset.images, data.size, data.channels)
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     return answers(task, network.eval(), pixels, to_input, device, count=len(dataset))

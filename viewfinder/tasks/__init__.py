@@ -23,8 +23,15 @@ TASKS = {
 
 
 def create(recipe: Recipe, names: Sequence[str]) -> Task:
-    """Return the recipe's task for a dataset's names. Raises RecipeError for an unknown one."""
-    return _kind(recipe)(recipe, names)
+    """Return the recipe's task for a dataset's names.
+
+    Raises RecipeError for an unknown one, and where it cannot do what the recipe asks for.
+    """
+    kind = _kind(recipe)
+    if recipe.predict.size is not None and not kind.any_size:
+        what = f"{recipe.task} answers at the size that it was trained at"
+        raise RecipeError(what, where="predict.size", hint="leave it out, or set data.size")
+    return kind(recipe, names)
 
 
 def usual_names(recipe: Recipe) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ class Task(Protocol):
     """What `errors` measures, for the words under the worst images."""
     answer: type[Answer]
     """The form of its answers; its `kind` is written into the model file."""
+    any_size: bool
+    """Whether its networks answer for images of another size than they were trained on: `predict.size`."""
     output_names: tuple[str, ...]
     """The names of the answering module's outputs, in order."""
     usual_names: tuple[str, ...]

@@ -38,6 +38,7 @@ class Classify:
     )
     error = Metric("margin", False, "", "The highest wrong probability minus that of the truth; above 0 it is wrong.")
     answer = Label
+    any_size = False
     output_names = ("scores",)
     usual_names = tuple("0123456789")
 

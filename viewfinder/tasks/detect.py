@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from viewfinder.config import Predict, Recipe
+from viewfinder.config import Recipe
 from viewfinder.data.answers import Boxes
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
@@ -50,6 +50,7 @@ class Detect:
         "Words on orange stand at boxes that are wrong, words on blue at true ones that were not found.",
     )
     answer = Boxes
+    any_size = True
     output_names = ("boxes", "scores", "classes")
     usual_names = ("face",)
 
@@ -58,8 +59,10 @@ class Detect:
             raise RecipeError(
                 f"detect has one loss, not {recipe.train.loss!r}", where="train.loss", hint="leave it out"
             )
-        if recipe.predict != Predict():
-            raise RecipeError("detect averages no copies of an image", where="predict", hint="leave the part out")
+        if recipe.predict.mirror or recipe.predict.shifts:
+            raise RecipeError(
+                "detect averages no copies of an image", where="predict", hint="leave mirror and shifts out"
+            )
         self.recipe, self.names = recipe, tuple(names)
 
     def build(self) -> nn.Module:

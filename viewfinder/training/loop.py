@@ -229,7 +229,7 @@ def _validate(session: Session, pace: _Pace) -> str:
     metrics: dict[str, float] = {}
     losses: dict[str, float] = {}
     if session.validation:
-        metrics, losses = session.validation.measure(session.task, session.network, session.shipped())
+        metrics, losses = session.validation.measure(session.network, session.shipped())
         new = metrics[session.metric.name]
         better = progress.best is None or session.metric.better(new, progress.best)
         progress.waited = 0 if better else progress.waited + 1

@@ -79,7 +79,7 @@ def _seconds_to_validate(session: Session, clock: Callable[[], float]) -> float:
     if validation is None:
         return 0.0
     count = min(len(validation), max(1, PIXELS_MEASURED // validation.pixels.shape[1] ** 2))
-    validation.first(count).measure(session.task, session.network, session.shipped())
+    validation.first(count).measure(session.network, session.shipped())
     return session.team.agreed((clock() - before) * len(validation) / count)
 
 

@@ -56,7 +56,7 @@ class Run:
     @property
     def task(self) -> Task:
         """The recipe's task for these names."""
-        return tasks.create(self.recipe, self.names)
+        return tasks.create(self.recipe.at_prediction(), self.names)
 
     def events(self) -> list[Event]:
         """Return all that the training said."""

@@ -226,7 +226,7 @@ def _session(
         device=str(device),
         share=team.share(recipe.train.batch, members_of(network)),
     )
-    validation = Validation.of(parts["val"], size, channels, device, team) if "val" in parts else None
+    validation = Validation.of(parts["val"], task, recipe, device, team) if "val" in parts else None
     where, checkpoints = dataset.images.where, folder / "checkpoints"
     parts_of_it = (recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
     return Session(*parts_of_it, team=team)

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from viewfinder import tasks
+from viewfinder.config import Recipe
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import inverted
@@ -34,6 +36,7 @@ class Validation:
         to_input: (N, 2, 3) from image to input pixels.
         targets: the truth in image pixels, of the first samples; usually of all.
         names: the dataset's names.
+        task: of the recipe, at the size of these pixels.
         device: where the network is.
         team: the processes that share the work.
     """
@@ -42,14 +45,18 @@ class Validation:
     to_input: Maps
     targets: Targets
     names: tuple[str, ...]
+    task: Task
     device: torch.device
     team: Team = ALONE
 
     @classmethod
-    def of(cls, dataset: Dataset, size: int, channels: int, device: torch.device, team: Team = ALONE) -> Validation:
-        """Return a dataset's samples for validation."""
-        pixels, to_input = fit_rows(dataset.images, size, channels)
-        return cls(pixels, to_input, dataset.labelled(), dataset.names, device, team)
+    def of(cls, dataset: Dataset, task: Task, recipe: Recipe, device: torch.device, team: Team = ALONE) -> Validation:
+        """Return a dataset's samples for validation, at the size at which the recipe answers."""
+        data = recipe.at_prediction().data
+        pixels, to_input = fit_rows(dataset.images, data.size, data.channels)
+        if data.size != recipe.data.size:
+            task = tasks.create(recipe.at_prediction(), dataset.names)
+        return cls(pixels, to_input, dataset.labelled(), dataset.names, task, device, team)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -58,26 +65,24 @@ class Validation:
         """Return the first samples alone."""
         return replace(self, targets=self.targets.select(np.arange(count)))
 
-    def measure(
-        self, task: Task, network: nn.Module, weights: dict[str, Tensor]
-    ) -> tuple[dict[str, float], dict[str, float]]:
+    def measure(self, network: nn.Module, weights: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:
         """Return (metrics, mean loss by parts) of the network with these weights."""
-        judged = copy.deepcopy(network)
+        task, judged = self.task, copy.deepcopy(network)
         judged.load_state_dict(weights)
         judged.eval()
         seen = self.pixels, self.to_input
         predictions = answers(task, judged, *seen, self.device, count=len(self), team=self.team)
-        losses = self._loss(task, judged)
+        losses = self._loss(judged)
         return self.team.agreed((task.measure(predictions, self.targets) if self.team.leads else {}, losses))
 
     @torch.inference_mode()
-    def _loss(self, task: Task, network: nn.Module) -> dict[str, float]:
+    def _loss(self, network: nn.Module) -> dict[str, float]:
         sums: dict[str, float] = {}
         for rows in _pieces(self.pixels, len(self)):
             still = np.zeros(len(rows), dtype=bool)
             targets = self.targets.select(rows).moved(self.to_input[rows], still, self.names)
-            tensors = {key: value.to(self.device) for key, value in task.collate(targets).items()}
-            losses = task.loss(_outputs(network, self.pixels, rows, self.device, self.team), tensors)
+            tensors = {key: value.to(self.device) for key, value in self.task.collate(targets).items()}
+            losses = self.task.loss(_outputs(network, self.pixels, rows, self.device, self.team), tensors)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
         return {name: value / len(self.targets) for name, value in sums.items()}
