@@ -54,7 +54,7 @@ def trained(result: dict[str, Any]) -> list[Row]:
 
 
 def accuracy(one: dict[str, Any]) -> Row:
-    return trained_row(one, f"{one['metrics']['accuracy']:.2%}".replace("%", " %"))
+    return trained_row(one, f"{100 * one['metrics']['accuracy']:.2f} %")
 
 
 def error_in_pixels(one: dict[str, Any]) -> Row:
@@ -104,12 +104,92 @@ def predict(result: dict[str, Any]) -> list[Row]:
     return [("`predict --table` on photos beside a plain loop", f"{ratio:.1f} × as many a second")]
 
 
+def until_accuracy(result: dict[str, Any]) -> list[Row]:
+    rows = []
+    for level, one in result["summary"].items():
+        if level.endswith("%") and one["median"].get("ours") and (one["ratio"] or one["more_than"]):
+            ratio = f"{one['ratio']:.0f} ×" if one["ratio"] else f"more than {one['more_than']:.0f} ×"
+            seconds = f"{one['median']['ours']:.0f} s of one core"
+            rows.append((f"`digits` until it stays at {level}", f"{seconds}; the classic recipe in Keras {ratio}"))
+    return rows
+
+
+def until_rmse(result: dict[str, Any]) -> list[Row]:
+    rows = []
+    for system, seeds in result["summary"].items():
+        for one in [] if system == "not_to_the_end" else seeds.values():
+            if one["ratio"]:
+                what = f"`keypoints` until the best of `{system}` in Keras, {one['best']:.2f} px"
+                at_end = f"{one['ours_at_their_end']:.2f} px in all of theirs"
+                rows.append((what, f"{one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon; {at_end}"))
+    return rows
+
+
+def step(result: dict[str, Any]) -> list[Row]:
+    return [
+        (
+            f"steps of `{one['system']}` {'with' if one['augmented'] else 'without'} augmentation"
+            f", {one['threads']} thread{'s' * (one['threads'] != 1)}",
+            f"{one['ours']['cpu']:.0f} images a processor second, {one['ratio_cpu']:.2f} × Keras",
+        )
+        for one in result["images_a_second"]
+    ]
+
+
+def augment(result: dict[str, Any]) -> list[Row]:
+    rows = []
+    for case, ways in result["images_per_second"].items():
+        others = {way: speed for way, speed in ways.items() if way != "viewfinder" and speed}
+        best = max(others, key=lambda way: others[way])
+        ratio = ways["viewfinder"] / others[best]
+        rows.append(
+            (f"varying images of {case}", f"{ways['viewfinder']:,.0f} a second, {ratio:.1f} × {best}, the next")
+        )
+    return rows
+
+
+def open_folder(result: dict[str, Any]) -> list[Row]:
+    ways = result["median"]
+    first, again = (
+        ways["OpenCV loop"]["seconds"] / ways[f"viewfinder, {when}"]["seconds"] for when in ("first", "again")
+    )
+    return [(f"reading {result['photos']} beside an OpenCV loop", f"{first:.1f} × as fast, again {again:.0f} ×")]
+
+
+def waiting(result: dict[str, Any]) -> list[Row]:
+    worst = max(result["recipes"], key=lambda one: one["waited"])
+    what = f"waiting for data, the longest of {len(result['recipes'])} recipes on two cores"
+    return [(what, f"{100 * worst['waited']:.1f} % of the time (`{worst['recipe']}`)")]
+
+
+def scale(result: dict[str, Any]) -> list[Row]:
+    line = result["lines"]["rows"]
+    each = f"{line['mb']:,.0f} MB, {line['read'] + line['start']:.0f} s to read and start"
+    return [("a million rows of 28×28 more, of which the pixels are 784 MB", each)]
+
+
+def large(result: dict[str, Any]) -> list[Row]:
+    size, run = result["sets"]["files"]["pixels_gb"], result["runs"]["files, first"]
+    memory = max(one["peak_gb"] for one in result["runs"].values())
+    return [
+        (f"training on {size:.0f} GB of pixels", f"{memory:.1f} GB, begins with {100 * run['read_by_then']:.1f} % read")
+    ]
+
+
 ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "trained": trained,
     "five_fold": five_fold,
+    "time_to_accuracy_digits": until_accuracy,
+    "time_to_accuracy_keypoints": until_rmse,
+    "step": step,
+    "augment": augment,
+    "waiting": waiting,
     "infer": infer,
     "read_csv": read_csv,
+    "open_folder": open_folder,
     "predict": predict,
+    "scale": scale,
+    "large": large,
 }
 """By the results' name, in the order of the table."""
 

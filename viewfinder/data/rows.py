@@ -27,7 +27,7 @@ from viewfinder.data.memory import most_in_memory
 from viewfinder.data.store import key_of
 from viewfinder.errors import DataError
 
-__all__ = ["Maps", "PixelRows", "digests", "fit_rows", "is_large"]
+__all__ = ["Maps", "PixelRows", "digests", "fit_rows", "in_memory", "is_large", "lying"]
 
 _AT_ONCE = 64
 
@@ -65,10 +65,11 @@ def fit_rows(images: Images, size: int, channels: int) -> tuple[PixelRows, Maps]
         DataError: an image cannot be read; of a large column, when it is asked for.
         InputError: VIEWFINDER_IN_MEMORY is no number.
     """
-    if not is_large(images, size, channels):
-        return fit_all(images, size, channels)
+    large = is_large(images, size, channels)
     if isinstance(images, ArrayImages) and images.pixels.shape[1:] == (size, size, channels):
-        return _ArrayRows(images), np.tile(np.eye(2, 3), (len(images), 1, 1))
+        return _ArrayRows(images, on_disk=large), np.tile(np.eye(2, 3), (len(images), 1, 1))
+    if not large:
+        return fit_all(images, size, channels)
     rows = _FittedRows(images, size, channels)
     return rows, _MapsOf(rows)
 
@@ -83,6 +84,20 @@ def is_large(images: Images, size: int, channels: int) -> bool:
     return count * size * size * channels > most_in_memory()
 
 
+def lying(pixels: PixelRows, rows: Rows) -> tuple[NDArray[np.uint8], Rows]:
+    """Return an array in memory, and where in it these rows lie: nothing is copied that is in memory already."""
+    if isinstance(pixels, np.ndarray):
+        return pixels, rows
+    if isinstance(pixels, _ArrayRows) and pixels.array is not None:
+        return pixels.array, pixels.rows[rows]
+    return pixels[rows], np.arange(len(rows))
+
+
+def in_memory(pixels: PixelRows) -> bool:
+    """Whether all rows lie in memory."""
+    return isinstance(pixels, np.ndarray) or (isinstance(pixels, _ArrayRows) and pixels.array is not None)
+
+
 def digests(pixels: PixelRows) -> NDArray[np.uint64]:
     """Return (N,) a number for each image (N, H, W, C): the same for the same pixels."""
     pieces = (np.arange(at, min(at + _AT_ONCE, len(pixels))) for at in range(0, len(pixels), _AT_ONCE))
@@ -91,22 +106,24 @@ def digests(pixels: PixelRows) -> NDArray[np.uint64]:
 
 
 class _ArrayRows:
-    """Rows of an array of the right form; those of a mapped one are read, as mapped pages stay in memory."""
+    """Rows of an array of the right form; those of a large mapped one are read, as mapped pages stay in memory."""
 
-    def __init__(self, images: ArrayImages) -> None:
+    def __init__(self, images: ArrayImages, on_disk: bool = True) -> None:
         self.shape = (len(images), *images.pixels.shape[1:])
-        self._array, self._rows = images.pixels, images.rows
-        place = _place(images.pixels)
+        self.rows = images.rows
+        place = _place(images.pixels) if on_disk else None
+        self.array = None if place else np.asarray(images.pixels)
         self._file = Positioned(place[0]) if place else None
         self._start = place[1] if place else 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, rows: Rows, /) -> NDArray[np.uint8]:
-        chosen = self._rows[rows]
-        if self._file is None:
-            return np.asarray(self._array[chosen])
+        chosen = self.rows[rows]
+        if self.array is not None:
+            return self.array[chosen]
+        assert self._file is not None
         pixels = np.empty((len(chosen), *self.shape[1:]), dtype=np.uint8)
         for row, one in zip(chosen.tolist(), pixels, strict=True):
             if not self._file.read(self._start + row * one.nbytes, one.data):

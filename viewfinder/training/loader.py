@@ -23,7 +23,7 @@ from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics, single
 from viewfinder.augment.pixels import light_numpy, light_torch
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
-from viewfinder.data.rows import Maps, PixelRows
+from viewfinder.data.rows import Maps, PixelRows, in_memory, lying
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
 from viewfinder.tasks.base import Task
@@ -106,8 +106,8 @@ class Loader:
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
         self._on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
-        resident = self._on_device and isinstance(pixels, np.ndarray)
-        self._resident = torch.tensor(pixels, device=self.device) if resident else None
+        resident = self._on_device and in_memory(pixels)
+        self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
@@ -171,10 +171,9 @@ class Loader:
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
         if self._framed or moving(self.augment):
-            size, which = (self.size if self._framed else None), pieces.rows
-            held = self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels[which]
-            which = which if held is self.pixels else np.arange(len(which))
-            images = warp_numpy(held, pieces.matrices, self.augment.border, size, which)
+            held, rows = lying(self.pixels, pieces.rows)
+            size = self.size if self._framed else None
+            images = warp_numpy(held, pieces.matrices, self.augment.border, size, rows)
         else:
             images = self.pixels[pieces.rows]
         images = laid(images, pieces.offsets)
