@@ -64,7 +64,7 @@ def figures(run: Run) -> dict[str, Any]:
         "kept_back": data["val"]["rows"],
         "steps": start["total"],
         "best_step": end["best_step"],
-        "waited": end["waited"],
+        "waited": end.get("waited"),
         "metrics": at_best[-1]["metrics"],
     }
 
