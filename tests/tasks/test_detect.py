@@ -119,8 +119,10 @@ def test_suppression_is_greedy_as_in_the_textbook() -> None:
     assert kept.tolist() == expected
 
 
-def test_right_maps_cost_less_than_wrong_ones_in_both_parts() -> None:
-    some = task(data__size=64)
+@pytest.mark.parametrize("size", [64, 60])
+def test_right_maps_cost_less_than_wrong_ones_in_both_parts(size: int) -> None:
+    some = task(data__size=size)
+    assert some.build()(torch.zeros(2, size, size, 3, dtype=torch.uint8)).shape[2:] == (8, 8)
     targets = some.collate(sets([(10, 20, 30, 60, 2)]))
     right = some.loss(maps(64, (10, 20, 30, 60, 2, 9.0)), targets)
     other_class = some.loss(maps(64, (10, 20, 30, 60, 1, 9.0)), targets)

@@ -72,7 +72,7 @@ class Detect:
         inside = targets.clipped(self.recipe.data.size, self.recipe.data.size, LEAST_INSIDE)
         columns: dict[str, NDArray[Any]] = {"boxes": inside.xyxy, "classes": inside.classes, "samples": inside.samples}
         tensors = {name: as_tensor(values) for name, values in columns.items()}
-        side = self.recipe.data.size // STRIDE
+        side = -(-self.recipe.data.size // STRIDE)  # a cell that is only begun is one
         return tensors | learners(tensors["boxes"], tensors["samples"], len(targets), side)
 
     def prepare(self, targets: BoxSets) -> None:
