@@ -156,6 +156,11 @@ def test_what_a_user_sets_no_budget_changes(tmp_path: Path) -> None:
     assert (changed.model["members"], changed.train.batch) == (3, 64)
 
 
+def test_no_budget_changes_a_part_that_a_user_sets_as_a_whole(tmp_path: Path) -> None:
+    changes = {"model": {"name": "convnet", "members": 3}, "train.minutes": 1}
+    assert load_recipe(recipe_file(tmp_path, BUDGETS), changes).model == changes["model"]
+
+
 def test_a_budget_of_a_recipe_of_ours_leaves_alone_what_a_file_on_top_of_it_says(tmp_path: Path) -> None:
     ours = load_recipe("digits", {"train.minutes": 0.5})
     assert ours.model["members"] == 1

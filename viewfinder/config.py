@@ -316,12 +316,12 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _leave(values: dict[str, Any], keys: Iterable[str]) -> None:
-    """Take from the budgets what somebody has set."""
-    chosen, budgets = set(keys), values.get("budgets")
+    """Take from the budgets what somebody has set, be it with the part that it is in."""
+    chosen, budgets = tuple(f"{key}." for key in keys), values.get("budgets")
     if not chosen or not isinstance(budgets, (list, tuple)):
         return
     values["budgets"] = [
-        {**one, "changes": {key: value for key, value in one["changes"].items() if key not in chosen}}
+        {**one, "changes": {key: value for key, value in one["changes"].items() if not f"{key}.".startswith(chosen)}}
         if isinstance(one, Mapping) and isinstance(one.get("changes"), Mapping)
         else one
         for one in budgets
