@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from viewfinder.config import Augment, Recipe
 from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.images import fit
 from viewfinder.data.memory import IN_MEMORY
-from viewfinder.data.rows import fit_rows
+from viewfinder.data.rows import fit_rows, in_memory
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError
 from viewfinder.training.loader import Batch, Loader
@@ -131,11 +132,17 @@ def test_images_kept_larger_come_at_the_networks_size_as_validation_sees_them(ba
     assert np.allclose(batch.targets["points"], loader.targets.select(rows).array() / 2)
 
 
+@pytest.mark.parametrize("mapped", [True, False])
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
-def test_rows_that_do_not_lie_in_memory_change_nothing(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_stay_where_they_are_change_nothing(
+    backend: str, mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, other = (face_loader(EVERYTHING, backend=backend) for _ in range(2))
     monkeypatch.setenv(IN_MEMORY, "0")
-    pixels, maps = fit_rows(ArrayImages.of(plain.pixels), 16, 3)
+    np.save(tmp_path / "pixels.npy", plain.pixels[::-1])
+    there = np.load(tmp_path / "pixels.npy", mmap_mode="r" if mapped else None)
+    pixels, maps = fit_rows(ArrayImages.of(there).select(np.arange(20)[::-1]), 16, 3)
+    assert in_memory(pixels) != mapped
     about = {"names": NAMES, "task": other.task, "batch": 5, "augment": EVERYTHING, "seed": 9, "backend": backend}
     rows = Loader(pixels, other.targets, to_pixels=maps, **about)
     assert not isinstance(pixels, np.ndarray)

@@ -85,7 +85,10 @@ def is_large(images: Images, size: int, channels: int) -> bool:
 
 
 def lying(pixels: PixelRows, rows: Rows) -> tuple[NDArray[np.uint8], Rows]:
-    """Return an array in memory, and where in it these rows lie: nothing is copied that is in memory already."""
+    """Return an array in memory (M, S, S, C), and where in it these rows (n,) lie.
+
+    Nothing is copied that is in memory already. Raises DataError where a file cannot be decoded.
+    """
     if isinstance(pixels, np.ndarray):
         return pixels, rows
     if isinstance(pixels, _ArrayRows) and pixels.array is not None:
@@ -151,8 +154,9 @@ class _FittedRows:
         self._kept: Filling | None = None
         self._places = np.arange(len(images))
         if isinstance(images, FileImages):
-            key = key_of("rows", str(images.root.resolve()), images.paths, size, channels)
-            about = {"source": str(images.root), "kind": f"images at {size}×{size}"}
+            source = str(images.root.resolve())
+            key = key_of("rows", source, images.paths, size, channels)
+            about = {"source": source, "kind": f"images at {size}×{size}"}
             self._kept, self._places = Filling.of(key, images.states(), self.shape[1:], about), images.rows
 
     def __len__(self) -> int:
