@@ -2,12 +2,12 @@
 
     python benchmarks/scale.py [--rows 1000 … 1000000] [--sides 32 … 256] [--steps 100] [--picture docs/scale.png]
 
-Rows: digits of 28×28 pixels in an .npz file, recipe "digits". Sides: drawn faces of that side, recipe "images". Each
-training is a process of its own that reads the file, splits off 200 samples for validation and takes the same few
-steps, so that what grows is what depends on the rows: reading, starting, the order. "read" is `viewfinder.read`,
-"start" is from there to the first step, both in seconds of processor time, without imports; "MB" is the highest
-resident size of the process. The lines are least squares; a slope of 1 in the logarithms is proportional. The set
-itself takes 784 MB a million rows.
+Rows: digits of 28×28 pixels in an .npz file, recipe "digits". Sides: drawn faces of that side, recipe "images" at that
+size. Each training is a process of its own that reads the file, splits off 200 samples for validation and takes the
+same few steps, so that what grows is what depends on the rows: reading, starting, the order. "read" is
+`viewfinder.read`, "start" is from there to the first step, both in seconds of processor time, without imports; "MB" is
+the highest resident size of the process. The lines are least squares; a slope of 1 in the logarithms is proportional.
+The set itself takes 784 MB a million rows.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def trained(recipe: str, file: Path, steps: int) -> Row:
     batch = vf.load_recipe(recipe).train.batch
     per_epoch = (len(data) - KEPT) // batch
     changes = {"data.val": KEPT / len(data), "train.epochs": steps / per_epoch, "train.validations": 1}
+    changes["data.size"] = data.images[0].shape[0]
     run = train(data, recipe=recipe, changes=changes, out=file.parent / "run", device="cpu", on_event=listen)
     stepping = told["validation"]["seconds"]
     assert run.ended == "steps", run.ended
