@@ -8,8 +8,8 @@ val_x, and as train_y and val_y classes (N,) or points in pixels (N, 15, 2), NaN
 printed as lines of JSON.
 
 Keras' compiler (XLA) is used where it makes this network's step faster: both ways are tried before, a few steps each.
-Seconds are the processor time of the whole process, all threads, from the first step on. The trials, validation and
-reading are not in them. Validation is `model.predict` on the given rows after each epoch.
+Seconds are the processor time of the whole process, all threads, from the first step on, its compilation included. The
+trials, validation and reading are not in them. Validation is `model.predict` on the given rows after each epoch.
 """
 
 from __future__ import annotations

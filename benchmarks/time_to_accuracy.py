@@ -16,8 +16,13 @@ its end only: each number of --epochs is a training of its own, from nothing, an
 ours no longer training of that seed. For keypoints it is the time at which ours has the best RMSE that a described
 system has at any time, and how good ours is when theirs ends (at most the same time).
 
+Each side computes as its recipe says: ours in bfloat16 where the processor can, theirs in float32; Keras' own
+compilation is part of its first epoch. The described keypoint systems learn from complete rows only, as in the notes,
+and all are judged on all points that are annotated.
+
 Results are kept after every epoch, and a second call adds to them: what is there for the same recipe and seed is not
-measured again. --seeds 0 prints what is there. Two calls may run at once, one --ways on each core.
+measured again, and trainings of an older text of a recipe are dropped. --seeds 0 prints what is there. Two calls may
+run at once, one --ways on each core.
 """
 
 from __future__ import annotations
@@ -91,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 def measure(results: Results, given: argparse.Namespace, asked: Training) -> None:
     """Make one training in a process of its own and keep what it says as it goes on."""
-    asked = asked | {"recipe": recipe_digest(given.what if asked["way"] == "ours" else asked["way"])}
+    asked = asked | {"recipe": recipe_digest(given.what, asked["way"])}
     if results.has(asked, given.minutes):
         return
     training = asked | {"date": date.today().isoformat(), "points": [], "ended": ""}
@@ -156,7 +161,8 @@ def train_ours(what: str, seed: int, epochs: float, cores: list[int]) -> Trainin
     return {"cpu": used, "value": value, "validating": time.process_time() - before, "ended": "epochs", **about}
 
 
-def recipe_digest(name: str) -> str:
+def recipe_digest(what: str, way: str) -> str:
+    name = what if way == "ours" else way
     return blake2b(recipe_text(name).encode(), digest_size=6).hexdigest()
 
 
@@ -168,7 +174,7 @@ class Results:
 
     def has(self, asked: Training, minutes: float) -> bool:
         """Whether such a training is there: whole, or cut off no sooner than it would be now."""
-        same = [one for one in self.all() if identity(one) == identity(asked) and one["recipe"] == asked["recipe"]]
+        same = [one for one in self.all() if identity(one) == identity(asked)]
         return any(
             one["ended"] not in ("", "minutes") or (minutes and one["points"] and one["points"][-1][0] >= 60 * minutes)
             for one in same
@@ -179,7 +185,12 @@ class Results:
         self.save(quiet=True)
 
     def all(self) -> list[Training]:
-        every = {identity(one): one for one in [*saved(self.name).get("trainings", []), *self.mine]}
+        """Return all trainings of the recipes as they are now, in order."""
+        every = {
+            identity(one): one
+            for one in [*saved(self.name).get("trainings", []), *self.mine]
+            if one["recipe"] == recipe_digest(self.what, one["way"])
+        }
         return [every[key] for key in sorted(every)]
 
     def save(self, quiet: bool) -> dict[str, Any]:
