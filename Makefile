@@ -42,6 +42,7 @@ $(KERAS_STAMP): benchmarks/keras-requirements.txt constraints.txt
 
 # About twenty minutes. For the figures of the documentation: --seeds 5, without --minutes and --epochs, over night.
 bench-keras: $(STAMP) $(KERAS_STAMP)
+	$(BIN)/python benchmarks/augment.py --bench-python $(KERAS)/bin/python
 	$(BIN)/python benchmarks/step.py --threads 1 --seconds 5 --turns 2
 	$(BIN)/python benchmarks/time_to_accuracy.py digits --minutes 4 --epochs 1 4
 	$(BIN)/python benchmarks/time_to_accuracy.py keypoints --minutes 2 --epochs 1 8
