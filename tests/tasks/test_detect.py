@@ -132,6 +132,15 @@ def test_right_maps_cost_less_than_wrong_ones_in_both_parts(size: int) -> None:
     assert right["total"] == pytest.approx(float(right["classification"] + right["localisation"]))
 
 
+def test_a_plain_border_where_all_cells_say_the_same_is_one_faint_peak_however_it_is_rounded() -> None:
+    some, plain = task(data__size=64), torch.full((1, len(NAMES) + 5, 8, 8), -2.0)
+    noise = 1e-6 * torch.randn(plain.shape, generator=torch.Generator().manual_seed(1))
+    for said in (plain, plain + noise, plain - noise):
+        found = answer(Says(said), some)
+        assert (found["scores"] > 0).sum() == len(NAMES)
+        assert found["boxes"][found["scores"] > 0][:, :2].min() > 50
+
+
 def test_a_batch_of_negatives_has_a_finite_loss_that_teaches_silence() -> None:
     some = task(data__size=64)
     outputs = torch.zeros(2, len(NAMES) + 5, 8, 8, requires_grad=True)

@@ -30,6 +30,8 @@ FAINTEST = 0.01
 """Boxes with a lower score are not answered."""
 SAME = 0.6
 """Boxes of one class that overlap more than this are one thing; the better one is kept."""
+SLOPE = 1e-4
+"""By how much, as a share, a cell must be hotter than those after it to be a peak: more than rounding differs."""
 CHAIN = 16
 """Steps of suppression: exact unless so many boxes in a row overlap, each only its neighbours."""
 
@@ -123,6 +125,7 @@ class Decoded(nn.Module):
     """(B, C + 5, h, w) maps → boxes (B, K, 4) in pixels of the input, scores (B, K), classes (B, K).
 
     The K best pairs of a class and a cell that is hotter than its neighbours, without those that a better one covers;
+    of neighbours that are equally hot but for rounding, as in plain borders, the last one is the hottest;
     what is left out has a score of 0. No box reaches beyond the input, whose side is `size` pixels.
     """
 
@@ -134,7 +137,8 @@ class Decoded(nn.Module):
         channels, height, width = maps.shape[1:]
         classed, fit, sides = torch.split(maps.float(), [channels - 5, 1, 4], 1)
         heat = classed.sigmoid()
-        peaks = torch.where(F.max_pool2d(heat, 3, 1, 1) == heat, heat, torch.zeros_like(heat))
+        sloped = heat * self._slope(height, width, heat)
+        peaks = torch.where(F.max_pool2d(sloped, 3, 1, 1) == sloped, heat, torch.zeros_like(heat))
         every = (peaks * fit.sigmoid()).sqrt().flatten(1)
         scores, index = every.topk(min(MOST, height * width), 1)
         classes, cell = index // (height * width), index % (height * width)
@@ -143,6 +147,11 @@ class Decoded(nn.Module):
         boxes = torch.stack([x - reach[:, 0], y - reach[:, 1], x + reach[:, 2], y + reach[:, 3]], 2)
         boxes = boxes.clamp(0, self.size)
         return boxes, suppressed(boxes, scores, classes), classes
+
+    @staticmethod
+    def _slope(height: int, width: int, like: Tensor) -> Tensor:
+        down, across = (torch.arange(count, device=like.device, dtype=like.dtype) for count in (height, width))
+        return 1 + SLOPE * (2 * down[:, None] + across)
 
 
 def suppressed(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
