@@ -3,8 +3,9 @@
     python benchmarks/profile_step.py [--recipes digits keypoints detect] [--steps 20] [--threads 1]
 
 The sets are the real ones of the data folder. "batch" is what making a batch costs the thread that does it, which runs
-beside the step where there is a second core. All others are shares of the step's own time. Profiling itself slows small
-operations down most.
+beside the step where there is a second core. Convolutions are computed as `viewfinder train` computes them: in bfloat16
+where the recipe says "auto" and the processor can. All others are shares of the step's own time. Profiling itself
+slows small operations down most.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import viewfinder as vf
 from viewfinder.config import load_recipe
 from viewfinder.training.distributed import ALONE
 from viewfinder.training.loop import Session, train_step
-from viewfinder.training.start import _session, split_for
+from viewfinder.training.start import _session, _settled, split_for
 
 DIGITS, FACES = "digit-recognizer.zip", "facial-keypoints-detection.zip"
 SETS = {
@@ -80,9 +81,10 @@ def profiled(name: str, steps: int) -> dict[str, float]:
 
 
 def session_of(name: str, folder: Path) -> Session:
-    recipe = load_recipe(name)
+    cpu = torch.device("cpu")
+    recipe = _settled(load_recipe(name), cpu)
     train, _ = split_for(vf.read(data_folder() / SETS[name]), recipe)
-    session = _session(recipe, {"train": train}, folder, torch.device("cpu"), ALONE)
+    session = _session(recipe, {"train": train}, folder, cpu, ALONE)
     session.progress.total = 10**6
     return session
 

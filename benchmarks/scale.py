@@ -122,7 +122,7 @@ def lines_of_rows(rows: Sequence[Row]) -> Row:
 
 
 def lines_of_sides(sides: Sequence[Row]) -> Row:
-    """Return the power of the pixels by which the time of an image grows, and MB a MB of pixels in the set."""
+    """Return the power of an image's pixels by which its time grows, and MB a MB of pixels, with the network's maps."""
     pixels = [row["side"] ** 2 for row in sides]
     seconds = [1 / row["images_per_second"] for row in sides]
     megabytes = [3 * FACES * count / 1e6 for count in pixels]

@@ -66,7 +66,7 @@ def precision(one: dict[str, Any]) -> Row:
 
 
 def trained_row(one: dict[str, Any], reached: str) -> Row:
-    merged = f" as one class, {one['size']}×{one['size']}" if one["merged"] else ""
+    merged = f" as one class, {one['size']} pixels, answered at {one['answered_at']}" if one["merged"] else ""
     clock = f"{one['minutes']:g} minute{'s' * (one['minutes'] != 1)}"
     cores = f"{one['threads']} cores" if one["threads"] != 1 else "one core"
     return f"`{one['recipe']}` on {one['set']}{merged}, {clock} on {cores}, {one['kept_back']:,} kept back", reached

@@ -20,11 +20,12 @@ from beside import HERE, data_folder, save
 import viewfinder as vf
 from viewfinder.training.run import Run, open_run
 
+FACES = {"data.merge_classes": "face", "data.size": 448, "predict.size": 576}
 TRAININGS: dict[str, tuple[str, str, float, dict[str, Any]]] = {
     "digits": ("digit-recognizer.zip", "digits", 5, {}),
     "keypoints": ("facial-keypoints-detection.zip", "keypoints", 10, {}),
     "cards": ("cards-voc", "detect", 20, {}),
-    "faces": ("faces-voc", "detect", 20, {"data.merge_classes": "face", "data.size": 448}),
+    "faces": ("faces-voc", "detect", 20, FACES),
 }
 """By name: the set, the recipe, the minutes of our README, what is changed in the recipe."""
 
@@ -57,6 +58,7 @@ def figures(run: Run) -> dict[str, Any]:
         "recipe": recipe.name,
         "minutes": recipe.train.minutes,
         "size": recipe.data.size,
+        "answered_at": recipe.at_prediction().data.size,
         "merged": recipe.data.merge_classes,
         "seed": recipe.train.seed,
         "threads": run.info["threads"],
@@ -73,7 +75,7 @@ def keep(one: dict[str, Any]) -> None:
     """Put a training's figures among the results, in the place of those of an equal one."""
     path = HERE / "results" / "trained.json"
     known = json.loads(path.read_text(encoding="utf-8"))["trainings"] if path.is_file() else []
-    same = ("set", "recipe", "minutes", "size", "merged", "seed", "threads")
+    same = ("set", "recipe", "minutes", "size", "answered_at", "merged", "seed", "threads")
     others = [other for other in known if any(other[key] != one[key] for key in same)]
     every = sorted([*others, one], key=lambda each: [str(each[key]) for key in same])
     metrics = ", ".join(f"{name} {value:.4f}" for name, value in one["metrics"].items())

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from viewfinder.data.dataset import ArrayImages
-from viewfinder.data.images import FileImages, decode, fit, fit_all, inverted, load_image
+from viewfinder.data.decoding import decode, load_image
+from viewfinder.data.images import FileImages, fit, fit_all, inverted
 from viewfinder.errors import DataError
 
 WHOLE = [

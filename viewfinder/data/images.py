@@ -1,4 +1,4 @@
-"""Images from files, upright and as 8-bit gray or RGB, and the one way in which they are fitted to a network's input.
+"""Images from files, and the one way in which they are fitted to a network's input.
 
 Everything that shows images to a network (training, evaluation, prediction, export, the live view) calls `fit`.
 Nothing here needs torch.
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from viewfinder.data.cores import usable_cores
 from viewfinder.data.dataset import ArrayImages, Images
-from viewfinder.data.headers import inspect, upright
+from viewfinder.data.decoding import decode, with_channels
+from viewfinder.data.headers import inspect
 from viewfinder.data.sources import open_zip, readable
 from viewfinder.data.store import Rows, fetch, key_of, open_entry
 from viewfinder.errors import DataError
@@ -32,70 +33,21 @@ __all__ = [
     "FileImages",
     "Files",
     "Fitted",
-    "decode",
     "fit",
     "fit_all",
     "fitting_map",
     "image_file",
     "inverted",
-    "load_image",
     "threads",
 ]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-LARGEST = 1 << 28
-"""Pixels that an image may have; more are refused before they are decoded."""
 
 Progress = Callable[[int, int], None]
 _AT_ONCE, _EACH = 64, 8
 """Images that are decoded before they are given on, and how many of them a thread takes: handing over costs time."""
 _BEGINNING = 1 << 16
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
-
-# OpenCV's own lines on stderr would stand beside our one line; older versions have the function elsewhere.
-_set_log_level: Callable[[int], Any] = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-_set_log_level(0)
-
-
-def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8]:
-    """Return an image (H, W, C), upright.
-
-    The EXIF orientation is applied once, whatever the format; 16 bits become 8 (divided by 257); transparent pixels
-    lie on white; a palette, CMYK and one-bit images become what they show.
-
-    Args:
-        content: the file's bytes: JPEG, PNG, BMP, WebP or TIFF.
-        channels: 1 for gray, 3 for RGB, None for what the file holds.
-        where: the file, for messages.
-
-    Raises:
-        DataError: it is not such an image, it is cut off or damaged, or it has more than 2²⁸ pixels.
-    """
-    header = inspect(content, where)
-    if header.width * header.height > LARGEST:
-        fault = f"has {header.width}×{header.height} pixels"
-        raise DataError(fault, where=where, hint=f"make it smaller than {LARGEST / 1e6:.0f} million pixels")
-    try:
-        stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        stored = None
-    if stored is None:
-        raise DataError("cannot be decoded", where=where, hint="save it again, or delete it")
-    # of a TIFF with 8 bits, libtiff multiplies the colours by alpha where the file has not done so
-    multiplied = header.alpha == 1 or (header.alpha == 2 and stored.dtype == np.uint8)
-    image = _colours(_eight_bits(stored, where), multiplied)
-    return _with_channels(upright(image, header.orientation), channels or image.shape[2])
-
-
-def load_image(path: str | Path, channels: int | None = None) -> NDArray[np.uint8]:
-    """Return the image in a file, as `decode` does. Raises DataError."""
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError("no such file", where=path, hint="check the path") from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=path) from None
-    return decode(content, channels, str(path))
 
 
 class Fitted(NamedTuple):
@@ -112,7 +64,7 @@ def fit(image: NDArray[np.uint8], size: int, channels: int) -> Fitted:
 
     Averages when it shrinks, interpolates when it grows, and changes no value when the size is right.
     """
-    image = _with_channels(image, channels)
+    image = with_channels(image, channels)
     height, width = image.shape[:2]
     to_width, to_height, left, top = _place(width, height, size)
     matrix = fitting_map(width, height, size)
@@ -291,34 +243,6 @@ def image_file(images: Images, row: int) -> tuple[bytes, str, tuple[int, int]]:
     image = images[row]
     _, png = cv2.imencode(".png", image[:, :, ::-1] if image.shape[2] == 3 else image)
     return png.tobytes(), ".png", (image.shape[1], image.shape[0])
-
-
-def _eight_bits(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    if image.dtype == np.uint16:
-        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if image.dtype != np.uint8:
-        raise DataError(f"holds {image.dtype} values", where=where, hint="save it with 8 or 16 bits a channel")
-    return image
-
-
-def _colours(image: NDArray[np.uint8], multiplied: bool) -> NDArray[np.uint8]:
-    """Return gray (H, W, 1) or RGB (H, W, 3) from OpenCV's gray, BGR or BGRA."""
-    if image.ndim == 2:
-        return image[:, :, None]
-    if image.shape[2] == 4:
-        alpha = image[:, :, 3:].astype(np.uint16)
-        colours = image[:, :, :3] * (np.uint16(255) if multiplied else alpha)
-        image = np.minimum((colours + 255 * (255 - alpha) + 127) // 255, 255).astype(np.uint8)
-    # forty times as fast as a copy of image[:, :, ::-1]
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    if image.shape[2] == channels:
-        return image
-    if channels == 3:
-        return np.repeat(image, 3, axis=2)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[:, :, None]
 
 
 def _rows(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from viewfinder.data.answers import ANSWERS, Answer
-from viewfinder.data.images import SUFFIXES, Fitted, fit, inverted, load_image
+from viewfinder.data.decoding import load_image
+from viewfinder.data.images import SUFFIXES, Fitted, fit, inverted
 from viewfinder.data.sources import Source
 from viewfinder.deploy.description import KEY, Description
 from viewfinder.errors import DataError, ModelFileError

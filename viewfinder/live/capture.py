@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.images import SUFFIXES, load_image
+from viewfinder.data.decoding import load_image
+from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.predictor import image_files
 from viewfinder.errors import DataError, InputError, nearest
 from viewfinder.live.containers import missing_bytes
