@@ -62,7 +62,7 @@ def test_a_row_says_what_was_found_that_nothing_was_or_why_nobody_knows(
 ) -> None:
     table = tmp_path / "deep" / "table.jsonl"
     outcome = viewfinder("predict", model, photos, "--table", table)
-    assert outcome.code == 1 and "99 images answered" in outcome.out and "1 images could not be read" in outcome.err
+    assert outcome.code == 1 and "99 images answered" in outcome.out and "1 image could not be read" in outcome.err
     rows = lines(table)
     assert [row["image"] for row in rows] == [f"photos/{row:05d}.png" for row in range(100)]
     assert all(list(row) == COLUMNS for row in rows)
