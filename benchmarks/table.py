@@ -110,17 +110,17 @@ def until_accuracy(result: dict[str, Any]) -> list[Row]:
         if level.endswith("%") and one["median"].get("ours") and (one["ratio"] or one["more_than"]):
             ratio = f"{one['ratio']:.0f} ×" if one["ratio"] else f"more than {one['more_than']:.0f} ×"
             seconds = f"{one['median']['ours']:.0f} s of one core"
-            seeds = " and ".join(str(len(one["seconds"][way])) for way in ("ours", "seed-digits"))
-            what = f"`digits` until it stays at {level}, medians of {seeds} seeds"
+            ours, theirs = (len(one["seconds"][way]) for way in ("ours", "seed-digits"))
+            what = f"`digits` until it stays at {level}; seeds: {ours} of ours, {theirs} of theirs"
             rows.append((what, f"{seconds}; the classic recipe in Keras {ratio}"))
     return rows
 
 
 def until_rmse(result: dict[str, Any]) -> list[Row]:
-    rows = []
+    rows, cut = [], result["summary"]["not_to_the_end"]
     for system, seeds in result["summary"].items():
-        for one in [] if system == "not_to_the_end" else seeds.values():
-            if one["ratio"] and one["ours_at_their_end"]:
+        for seed, one in [] if system == "not_to_the_end" else seeds.items():
+            if f"{system} seed {seed}" not in cut and one["ratio"] and one["ours_at_their_end"]:
                 what = f"`keypoints` until the best of `{system}` in Keras, {one['best']:.2f} px"
                 at_end = f"{one['ours_at_their_end']:.2f} px in all of theirs"
                 rows.append((what, f"{one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon; {at_end}"))

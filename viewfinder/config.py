@@ -244,14 +244,10 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         _set(values, key, value)
     _leave(values, (changes or {}).keys())
     recipe = _validated(values, where)
-    fitting = [one for one in recipe.budgets if recipe.train.minutes and one.fits(recipe.train.minutes)]
-    if not fitting:
-        return recipe
-    values = recipe.model_dump()
-    for budget in fitting:
-        for key, value in budget.changes.items():
-            _set(values, key, value)
-    return _validated(values, where)
+    for budget in recipe.budgets:
+        changed = _changed(recipe, budget, where)
+        recipe = changed if recipe.train.minutes and budget.fits(recipe.train.minutes) else recipe
+    return recipe
 
 
 def recipe_text(name: str) -> str:
@@ -313,6 +309,13 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
     _leave(below, _dotted(above))
     return _merged({**below, "model": {}, "budgets": []} if other else below, above)
+
+
+def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:
+    values = recipe.model_dump()
+    for key, value in budget.changes.items():
+        _set(values, key, value)
+    return _validated(values, where)
 
 
 def _leave(values: dict[str, Any], keys: Iterable[str]) -> None:

@@ -48,6 +48,14 @@ def test_boxes_are_read_back_and_images_without_any_are_negatives(
     assert first == (tmp_path / "photos" / "00003.png").read_bytes()
 
 
+def test_labels_are_not_written_into_the_folder_that_is_read(viewfinder: Commands, model: Path, tmp_path: Path) -> None:
+    bright_images(tmp_path / "photos", 2)
+    inside = tmp_path / "photos" / "labelled"
+    outcome = viewfinder("predict", model, tmp_path / "photos", "--as", "labelme", "--out", inside)
+    assert outcome.code == 2 and "lies inside the folder that is read" in outcome.err
+    assert not inside.exists()
+
+
 def test_labelme_opens_the_folder(viewfinder: Commands, model: Path, tmp_path: Path) -> None:
     bright_images(tmp_path / "photos", 6)
     out = tmp_path / "labelled"

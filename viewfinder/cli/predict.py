@@ -69,6 +69,8 @@ def predict(
         check_table(table)
         _table(*_found(model, sources, threshold), table, threads, overwrite, rank, world_size)
     elif labels:
+        if any(source.is_dir() and source.absolute() in out.absolute().parents for source in sources):
+            raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
         _labels(*_found(model, sources, threshold), out, labels, threads)
     else:
         from viewfinder.deploy.predictions import refuse_existing

@@ -267,7 +267,7 @@ def _notes(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
     if not is_large_for(train.images, session.recipe):
         return []
     gigabytes = math.prod(session.loader.pixels.shape) / 1e9
-    notes = [f"a large set: its {gigabytes:.1f} GB of pixels are read as they are needed"]
+    notes = [f"a large set: its {gigabytes:.2g} GB of pixels are read as they are needed"]
     split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
     if split_here and session.recipe.data.similar and train.groups is None:
         notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
