@@ -99,6 +99,8 @@ class Augment(_Part):
     """Probability that a rectangle of 2 to 15 % of the area is filled with the image's mean."""
     mosaic: float = Field(0, ge=0, le=1)
     """Probability that an image is made of four photos side by side; for boxes."""
+    paste: float = Field(0, ge=0, le=1)
+    """Probability that a thing of another photo is laid over the image, often hiding part of one there; for boxes."""
     border: Literal["constant", "replicate", "reflect"] = "constant"
     """What appears where the image was moved away: black, the edge's colour, or the mirror image."""
 

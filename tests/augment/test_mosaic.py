@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from viewfinder.augment.geometry import draw, identity, warp_numpy, warp_torch
-from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics
+from viewfinder.augment.mosaic import mosaics
+from viewfinder.augment.pieces import Pieces, laid, laid_torch, single
 from viewfinder.config import Augment, load_recipe
 from viewfinder.data.targets import BoxSets, Labels
 from viewfinder.errors import RecipeError
@@ -83,8 +84,8 @@ def test_a_batch_is_the_same_however_often_it_is_asked_for() -> None:
 def test_both_backends_lay_the_same_picture() -> None:
     pixels, _ = photos(24)
     pieces = drawn(Augment(mosaic=1, zoom=0.2), 6)
-    by_numpy = laid(warp_numpy(pixels[pieces.rows], pieces.matrices), pieces.offsets)
-    by_torch = laid_torch(warp_torch(torch.from_numpy(pixels[pieces.rows]), pieces.matrices), pieces.offsets)
+    by_numpy = laid(warp_numpy(pixels[pieces.rows], pieces.matrices), pieces)
+    by_torch = laid_torch(warp_torch(torch.from_numpy(pixels[pieces.rows]), pieces.matrices), pieces)
     far = np.abs(by_numpy.astype(int) - by_torch.numpy())
     assert by_numpy.shape == (6, SIZE, SIZE, 3)
     assert far.mean() < 1
@@ -92,7 +93,7 @@ def test_both_backends_lay_the_same_picture() -> None:
 
 def test_one_photo_an_image_is_left_as_it_is() -> None:
     pixels, _ = photos(3)
-    assert laid(pixels, np.arange(4)) is pixels
+    assert laid(pixels, single(np.arange(3), draw(Augment(), 3, SIZE, np.random.default_rng(0)))) is pixels
     assert warp_numpy(pixels, identity(3)).tolist() == pixels.tolist()
 
 

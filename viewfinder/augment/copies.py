@@ -41,7 +41,7 @@ def varied(
     """Return a dataset with varied copies in the place of its images, and targets that moved along.
 
     A copy has the size of the image, or of the crop where that is smaller; what a crop cuts off is no target any more.
-    Mosaics are not laid: a copy is of one image.
+    Mosaics are not laid and nothing is pasted: a copy is of one image.
 
     Args:
         dataset: labelled images.

@@ -53,7 +53,7 @@ class Moves:
 
 def moving(spec: Augment) -> bool:
     """Whether the recipe moves anything at all."""
-    return any((spec.rotate, spec.zoom, spec.shift, spec.shear, spec.mirror, spec.flip, spec.mosaic))
+    return any((spec.rotate, spec.zoom, spec.shift, spec.shear, spec.mirror, spec.flip, spec.mosaic, spec.paste))
 
 
 def draw(spec: Augment, count: int, size: int, rng: np.random.Generator) -> Moves:

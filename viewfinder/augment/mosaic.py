@@ -6,53 +6,19 @@ cut off and in front of other photos' backgrounds, for the price of one image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from viewfinder.augment.geometry import Matrices, Moves
+from viewfinder.augment.geometry import Moves
+from viewfinder.augment.pieces import Pieces
 from viewfinder.config import Augment
 
-__all__ = ["Pieces", "laid", "laid_torch", "mosaics", "single"]
+__all__ = ["mosaics"]
 
 SMALLER = 0.75
 """What the photos of a mosaic are scaled by, beside the recipe's zoom."""
 CROSS = (0.3, 0.7)
 """Where the four corners meet, as a share of the side."""
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """What the images of a batch are made of: one photo each, or four that do not overlap.
-
-    Args:
-        rows: (P,) int64, which rows of the set.
-        matrices: (P, 2, 3), from their pixels to the batch's.
-        mirrored: (P,) true where left and right change places.
-        offsets: (B + 1,) int64: image i is made of the pieces from offsets[i] up to offsets[i + 1].
-    """
-
-    rows: NDArray[np.int64]
-    matrices: Matrices
-    mirrored: NDArray[np.bool_]
-    offsets: NDArray[np.int64]
-
-    def of(self, images: NDArray[np.int64]) -> Pieces:
-        """Return what those images of the batch are made of."""
-        counts = np.diff(self.offsets)[images]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        every = np.arange(offsets[-1]) + np.repeat(self.offsets[images] - offsets[:-1], counts)
-        return Pieces(self.rows[every], self.matrices[every], self.mirrored[every], offsets)
-
-
-def single(rows: NDArray[np.int64], moves: Moves) -> Pieces:
-    """Return one photo an image."""
-    return Pieces(rows, moves.matrices, moves.mirrored, np.arange(len(rows) + 1, dtype=np.int64))
 
 
 def mosaics(
@@ -84,23 +50,3 @@ def mosaics(
         np.repeat(moves.mirrored, 4).reshape(count, 4)[used],
         np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64),
     )
-
-
-def laid(moved: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return images (B, H, W, C) from moved pieces (P, H, W, C) that are black where they have nothing to show.
-
-    The memory of the pieces is used.
-    """
-    if len(offsets) == len(moved) + 1:
-        return moved
-    for first, last in pairwise(offsets):
-        for piece in moved[first + 1 : last]:
-            cv2.max(moved[first], piece, moved[first])
-    return moved[offsets[:-1]]
-
-
-def laid_torch(moved: Tensor, offsets: NDArray[np.int64]) -> Tensor:
-    """Return the same from a tensor, on its own device."""
-    if len(offsets) == len(moved) + 1:
-        return moved
-    return torch.stack([moved[first:last].amax(0) for first, last in pairwise(offsets)])

@@ -226,6 +226,16 @@ class BoxSets:
         """Return a column whose sample i has the boxes of the samples from offsets[i] up to offsets[i + 1]."""
         return replace(self, offsets=self.offsets[offsets])
 
+    def with_more(self, samples: Integers, xyxy: NDArray[Any], classes: Integers) -> BoxSets:
+        """Return the column with further boxes (K, 4), each the last one of its sample (K,); samples rise."""
+        at = self.offsets[samples + 1]
+        more = np.bincount(samples, minlength=len(self))
+        return BoxSets(
+            np.insert(self.xyxy, at, xyxy, axis=0),
+            np.insert(self.classes, at, classes),
+            self.offsets + np.concatenate([[0], np.cumsum(more)]).astype(np.int64),
+        )
+
     def clipped(self, width: float, height: float, least: float = 0.0) -> BoxSets:
         """Return boxes cut at the edges of images of one size.
 

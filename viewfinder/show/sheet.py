@@ -52,7 +52,7 @@ def sheet(dataset: Dataset, count: int, seed: int, augment: Augment | None = Non
         dataset: where samples are taken from; of each class as many, and of complete and incomplete points.
         count: how many at most; images that cannot be read are passed over.
         seed: decides which, and the augmentation.
-        augment: show each image beside six augmented versions, targets moved along; mosaics are not laid.
+        augment: show each image beside six augmented versions, targets moved along; nothing of others is laid in.
         data: with `augment`, the size and the channels that images are fitted to first; None: those of the first one.
 
     Raises:
@@ -63,7 +63,7 @@ def sheet(dataset: Dataset, count: int, seed: int, augment: Augment | None = Non
         tiles = _plain(dataset, rows, images)
         return _arranged(tiles, min(COLUMNS, len(tiles)), f"{_title(dataset)}, {len(tiles)} shown")
     tiles = _varied(dataset.select(rows), images, augment, data, seed)
-    changed = augment.model_dump(exclude_defaults=True, exclude={"mosaic"})
+    changed = augment.model_dump(exclude_defaults=True, exclude={"mosaic", "paste"})
     settings = {name: value for name, value in changed.items() if value}
     changes = ", ".join(
         f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in settings.items()

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from viewfinder.augment.geometry import compose, draw, draw_frames, identity, moving, warp_numpy, warp_torch
-from viewfinder.augment.mosaic import Pieces, laid, laid_torch, mosaics, single
+from viewfinder.augment.mosaic import mosaics
+from viewfinder.augment.paste import Things, pasted
+from viewfinder.augment.pieces import Pieces, laid, laid_torch, single
 from viewfinder.augment.pixels import light_numpy, light_torch
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
@@ -30,7 +32,7 @@ from viewfinder.tasks.base import Task
 
 __all__ = ["Batch", "Loader"]
 
-_ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS = range(5)
+_ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _AHEAD = 2
 
 
@@ -68,7 +70,8 @@ class Loader:
 
     Raises:
         DataError: there are fewer rows than one batch needs.
-        RecipeError: mosaics are wanted of something else than boxes, on another border than black, or of crops.
+        RecipeError: mosaics or pasting are wanted of something else than boxes, or of crops; mosaics on another border
+            than black.
     """
 
     def __init__(
@@ -92,10 +95,7 @@ class Loader:
                 f"fewer rows than a batch: {len(pixels)} training samples, batches of {batch}",
                 hint="add samples, or set train.batch lower",
             )
-        if augment.mosaic and (not isinstance(targets, BoxSets) or augment.border != "constant" or augment.crop):
-            what = "whole photos are laid side by side for boxes, on black"
-            hint = 'set it to 0, or augment.crop to 0 and augment.border to "constant"'
-            raise RecipeError(what, where="augment.mosaic", hint=hint)
+        _check(augment, targets)
         self.pixels, self.targets, self.names, self.task = pixels, targets, tuple(names), task
         self.batch, self.augment, self.seed, self.device = batch, augment, seed, torch.device(device)
         side = pixels.shape[1]
@@ -112,13 +112,13 @@ class Loader:
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
-        pieces = self._pieces(rows, step)
+        pieces, moved = self._pieces(rows, step)
         mine, light = pieces.of(self.share.places), self._generator(_LIGHT, step)
         if self._on_device:
             images = self._varied_on_device(mine, light)
         else:
             images = torch.from_numpy(self._varied(mine, light)).to(self.device)
-        targets = self.task.collate(self._moved(pieces))
+        targets = self.task.collate(moved)
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
 
@@ -148,26 +148,33 @@ class Loader:
             order = self._order = (epoch, self._generator(_ORDER, epoch).permutation(len(self.pixels)))
         return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
 
-    def _pieces(self, rows: NDArray[np.int64], step: int) -> Pieces:
-        """Return which rows make the images of a batch, with the maps from `pixels` to there."""
+    def _pieces(self, rows: NDArray[np.int64], step: int) -> tuple[Pieces, Targets]:
+        """Return which rows make the images of a batch, with the maps from `pixels` to there, and what is on them."""
         moves = draw(self.augment, self.batch, self.size, self._generator(_MOVES, step))
         if not self.augment.mosaic:
             pieces = single(rows, moves)
         else:
             chance = self._generator(_MOSAICS, step)
             pieces = mosaics(rows, moves, self.augment, size=self.size, every=len(self.pixels), rng=chance)
-        if not self._framed:
-            return pieces
-        side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
-        frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
-        return replace(pieces, matrices=compose(frames, pieces.matrices))
-
-    def _moved(self, pieces: Pieces) -> Targets:
+        if self._framed:
+            side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
+            frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
+            pieces = replace(pieces, matrices=compose(frames, pieces.matrices))
         fitted = self.targets.select(pieces.rows).moved(
             self._to_pixels[pieces.rows], np.zeros(len(pieces.rows), dtype=bool), self.names
         )
         moved = fitted.moved(pieces.matrices, pieces.mirrored, self.names)
-        return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
+        if not isinstance(moved, BoxSets) or not isinstance(self.targets, BoxSets):
+            return pieces, moved
+        shown = moved.gathered(pieces.offsets)
+        if not self.augment.paste:
+            return pieces, shown
+        chance = self._generator(_PASTES, step)
+        own = draw(self.augment, self.batch, self.size, chance)
+        smaller = np.eye(2, 3)[None] * (self.size / self.pixels.shape[1])
+        own = replace(own, matrices=compose(smaller, own.matrices))
+        things = Things(self.targets, self._to_pixels, self.names)
+        return pasted(pieces, shown, things, own, self.augment.paste, size=self.size, rng=chance)
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
         if self._framed or moving(self.augment):
@@ -176,7 +183,7 @@ class Loader:
             images = warp_numpy(held, pieces.matrices, self.augment.border, size, rows)
         else:
             images = self.pixels[pieces.rows]
-        images = laid(images, pieces.offsets)
+        images = laid(images, pieces)
         return light_numpy(images, self.augment, light, self.share, out=images)
 
     def _varied_on_device(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
@@ -186,4 +193,15 @@ class Loader:
             images = self._resident[torch.from_numpy(pieces.rows).to(self.device)]
         if self._framed or moving(self.augment):
             images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_torch(laid_torch(images, pieces.offsets), self.augment, light, self.share)
+        return light_torch(laid_torch(images, pieces), self.augment, light, self.share)
+
+
+def _check(augment: Augment, targets: Targets) -> None:
+    boxes = isinstance(targets, BoxSets)
+    if augment.mosaic and (not boxes or augment.border != "constant" or augment.crop):
+        what = "whole photos are laid side by side for boxes, on black"
+        hint = 'set it to 0, or augment.crop to 0 and augment.border to "constant"'
+        raise RecipeError(what, where="augment.mosaic", hint=hint)
+    if augment.paste and (not boxes or augment.crop):
+        what = "what is in a box is laid over whole photos"
+        raise RecipeError(what, where="augment.paste", hint="set it to 0, or augment.crop to 0")

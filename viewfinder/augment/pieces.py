@@ -1,0 +1,97 @@
+"""What the images of a batch are made of: photos, four of them side by side, and things laid over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from viewfinder.augment.geometry import Matrices, Moves
+
+__all__ = ["Pieces", "laid", "laid_torch", "single"]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What the images of a batch are made of: one photo each, or four that do not overlap, then what lies over them.
+
+    Args:
+        rows: (P,) int64, which rows of the set.
+        matrices: (P, 2, 3), from their pixels to the batch's.
+        mirrored: (P,) true where left and right change places.
+        offsets: (B + 1,) int64: image i is made of the pieces from offsets[i] up to offsets[i + 1].
+        windows: (P, 4) int64 left, top, right, bottom: the pixels of the image in which a piece hides all before it.
+            Of one without a window, all 0, is shown what is not black; no piece with a window comes before such a one.
+    """
+
+    rows: NDArray[np.int64]
+    matrices: Matrices
+    mirrored: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+    windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.windows):
+            object.__setattr__(self, "windows", np.zeros((len(self.rows), 4), dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def of(self, images: NDArray[np.int64]) -> Pieces:
+        """Return what those images of the batch are made of."""
+        counts = np.diff(self.offsets)[images]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        every = np.arange(offsets[-1]) + np.repeat(self.offsets[images] - offsets[:-1], counts)
+        return Pieces(self.rows[every], self.matrices[every], self.mirrored[every], offsets, self.windows[every])
+
+    def with_more(self, images: NDArray[np.int64], more: Pieces) -> Pieces:
+        """Return the pieces with those of `more` (K,) as well, each the last one of its image (K,); images rise."""
+        at = self.offsets[images + 1]
+        counts = np.bincount(images, minlength=len(self))
+        return Pieces(
+            np.insert(self.rows, at, more.rows),
+            np.insert(self.matrices, at, more.matrices, axis=0),
+            np.insert(self.mirrored, at, more.mirrored),
+            self.offsets + np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.insert(self.windows, at, more.windows, axis=0),
+        )
+
+
+def single(rows: NDArray[np.int64], moves: Moves) -> Pieces:
+    """Return one photo an image."""
+    return Pieces(rows, moves.matrices, moves.mirrored, np.arange(len(rows) + 1, dtype=np.int64))
+
+
+def laid(moved: NDArray[np.uint8], pieces: Pieces) -> NDArray[np.uint8]:
+    """Return images (B, H, W, C) from moved pieces (P, H, W, C) that are black where they have nothing to show.
+
+    The memory of the pieces is used.
+    """
+    if len(pieces) == len(moved):
+        return moved
+    for first, last in pairwise(pieces.offsets):
+        for piece in range(first + 1, last):
+            left, top, right, bottom = pieces.windows[piece]
+            if right:
+                moved[first, top:bottom, left:right] = moved[piece, top:bottom, left:right]
+            else:
+                cv2.max(moved[first], moved[piece], moved[first])
+    return moved[pieces.offsets[:-1]]
+
+
+def laid_torch(moved: Tensor, pieces: Pieces) -> Tensor:
+    """Return the same from a tensor, on its own device."""
+    if len(pieces) == len(moved):
+        return moved
+    below = pieces.windows[:, 2] == 0
+    images = torch.stack([moved[first:last][below[first:last]].amax(0) for first, last in pairwise(pieces.offsets)])
+    owners = np.repeat(np.arange(len(pieces)), np.diff(pieces.offsets))
+    for piece in np.flatnonzero(~below).tolist():
+        left, top, right, bottom = pieces.windows[piece].tolist()
+        images[owners[piece], top:bottom, left:right] = moved[piece, top:bottom, left:right]
+    return images
