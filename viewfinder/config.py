@@ -163,6 +163,9 @@ class Train(_Part):
     """The task's loss by name; None: its usual one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
+    compile: bool = False
+    """Compile the network with torch.compile first, on a GPU with CUDA graphs. On a CPU it needs a C++ compiler, takes
+    seconds to minutes, and gained nothing."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: as many as there are cores, shared by the processes of a machine."""
     seed: int = Field(42, ge=0, lt=2**32)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from viewfinder.config import Data
 from viewfinder.errors import InputError, RecipeError
@@ -64,6 +65,8 @@ class _Stages(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         prepared = (self.pixels(images) - self.get_buffer("mean")) / self.get_buffer("deviation")
+        high, wide = images.shape[1:3]
+        prepared = F.pad(prepared, (0, -wide % STRIDE, 0, -high % STRIDE))  # many round down, the map's cells round up
         scales = self.model(prepared)
         return [scales[index] for index in self.used]
 

@@ -21,6 +21,7 @@ from viewfinder.config import Recipe
 from viewfinder.errors import DataError, NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
+from viewfinder.training.compiling import Compiled
 from viewfinder.training.distributed import ALONE, Team
 from viewfinder.training.events import Reader
 from viewfinder.training.goals import Goal
@@ -87,6 +88,7 @@ class Session:
         self.averages = Averages(self.network, spec.average) if spec.average else None
         self.sums: dict[str, Tensor] = {}
         self.unchecked: list[tuple[int, Batch, Tensor]] = []
+        self.forward = Compiled(self.network, self.device) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
     def shipped(self) -> dict[str, Tensor]:
@@ -175,7 +177,7 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
     for group in session.optimiser.param_groups:
         group["lr"] = rate * progress.lr_scale
     with session.autocast:
-        outputs = team.whole(session.network(batch.images), session.loader.share)
+        outputs = team.whole(session.forward(batch.images), session.loader.share)
         losses = session.task.loss(outputs, batch.targets)
     session.optimiser.zero_grad(set_to_none=True)
     losses["total"].backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,43 @@
+"""A network whose step is compiled, which takes a while once."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from viewfinder.errors import RecipeError
+
+__all__ = ["Compiled"]
+
+
+class Compiled:
+    """Calls a network through `torch.compile`; the network itself, its weights and its names stay what they are.
+
+    On a GPU the kernels of a step are recorded as CUDA graphs and started as one.
+
+    Raises:
+        RecipeError: it cannot be compiled here; found out at the first call.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        from torch._dynamo.exc import TorchDynamoException  # takes seconds to import
+
+        self._refusals = TorchDynamoException
+        mode = "reduce-overhead" if device.type == "cuda" else "default"
+        try:
+            self.compiled = torch.compile(network, mode=mode)
+        except RuntimeError as error:  # of this Python or this system
+            raise _refused(error) from None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        try:
+            return cast(Tensor, self.compiled(images))
+        except self._refusals as error:
+            raise _refused(error) from None
+
+
+def _refused(error: Exception) -> RecipeError:
+    why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return RecipeError(f"the network cannot be compiled here: {why}", where="train.compile", hint="set it to false")
