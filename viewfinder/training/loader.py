@@ -128,7 +128,7 @@ class Loader:
         The thread ends with the generator: close it to stop early.
         """
         ahead: deque[Future[Batch]] = deque()
-        reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        reader = ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=_alone)
         try:
             for step in range(first, last):
                 ahead.append(reader.submit(self.batch_at, step))
@@ -194,6 +194,11 @@ class Loader:
         if self._framed or moving(self.augment):
             images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
         return light_torch(laid_torch(images, pieces), self.augment, light, self.share)
+
+
+def _alone() -> None:
+    """Let torch use one thread in this one: a second team of threads would hold up the network's, by a tenth or more."""
+    torch.set_num_threads(1)
 
 
 def _check(augment: Augment, targets: Targets) -> None:
