@@ -197,7 +197,7 @@ class Loader:
 
 
 def _alone() -> None:
-    """Let torch use one thread in this one: a second team of threads would hold up the network's, by a tenth or more."""
+    """Let torch use one thread in this one: a second team of threads would hold up the network's."""
     torch.set_num_threads(1)
 
 
