@@ -100,7 +100,7 @@ class Augment(_Part):
     mosaic: float = Field(0, ge=0, le=1)
     """Probability that an image is made of four photos side by side; for boxes."""
     paste: float = Field(0, ge=0, le=1)
-    """Probability that a thing of another photo is laid over the image, often hiding part of one there; for boxes."""
+    """Probability that a thing of the set is laid over the image, often hiding part of one there; for boxes."""
     border: Literal["constant", "replicate", "reflect"] = "constant"
     """What appears where the image was moved away: black, the edge's colour, or the mirror image."""
 

@@ -163,3 +163,11 @@ def test_overlaps_are_intersection_over_union() -> None:
     one = np.array([[0, 0, 10, 10], [5, 5, 5, 5]], np.float32)
     other = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     assert overlaps(one, other) == pytest.approx(np.array([[1, 1 / 3, 0], [0, 0, 0]]))
+
+
+def test_boxes_are_added_behind_those_of_their_samples() -> None:
+    boxes = BoxSets.of([np.full((1, 4), row) for row in range(4)], [np.zeros(1, dtype=np.int64)] * 4)
+    more = boxes.with_more(np.array([0, 2, 2]), np.full((3, 4), 7, np.float32), np.ones(3, dtype=np.int64))
+    assert more.counts.tolist() == [2, 1, 3, 1]
+    assert more.xyxy[:, 0].tolist() == [0, 7, 1, 2, 7, 7, 3]
+    assert more.classes.tolist() == [0, 1, 0, 0, 1, 1, 0]

@@ -24,6 +24,14 @@ def test_a_network_of_timm_gives_the_detectors_map(backbone: str) -> None:
 
 
 @needs_timm
+@pytest.mark.parametrize("size", [68, 72])
+def test_a_cell_that_is_only_begun_is_one(size: int) -> None:
+    changes = SMALL | {"data.size": size, "model.backbone": "resnet18"}
+    network = tasks.create(load_recipe("detect-timm", changes), ["face"]).build().eval()
+    assert network(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape == (1, 6, 9, 9)
+
+
+@needs_timm
 @pytest.mark.parametrize(("backbone", "what"), [("nope", "no network"), ("vit_tiny_patch16_224", "no features")])
 def test_a_network_that_cannot_be_used_is_one_clear_error(backbone: str, what: str) -> None:
     with pytest.raises(RecipeError, match=what):

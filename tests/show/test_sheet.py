@@ -70,9 +70,10 @@ def test_points_lie_on_their_marks_after_every_augmentation() -> None:
     assert not (black & around).any()
 
 
-def test_a_sheet_says_nothing_of_mosaics_which_it_does_not_lay() -> None:
+@pytest.mark.parametrize("unlaid", ["mosaic", "paste"])
+def test_a_sheet_says_nothing_of_what_it_does_not_lay(unlaid: str) -> None:
     faces = samples.faces(4, size=48)
-    shown = [sheet(faces, 2, seed=0, augment=Augment(rotate=5, mosaic=share)) for share in (0, 1)]
+    shown = [sheet(faces, 2, seed=0, augment=Augment(rotate=5, **{unlaid: share})) for share in (0, 1)]
     assert np.array_equal(*shown)
 
 

@@ -49,4 +49,5 @@ def mosaics(
         tiles[used],
         np.repeat(moves.mirrored, 4).reshape(count, 4)[used],
         np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64),
+        np.zeros((int(used.sum()), 4), dtype=np.int64),
     )

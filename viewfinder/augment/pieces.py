@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -33,11 +33,7 @@ class Pieces:
     matrices: Matrices
     mirrored: NDArray[np.bool_]
     offsets: NDArray[np.int64]
-    windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
-
-    def __post_init__(self) -> None:
-        if not len(self.windows):
-            object.__setattr__(self, "windows", np.zeros((len(self.rows), 4), dtype=np.int64))
+    windows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -64,7 +60,9 @@ class Pieces:
 
 def single(rows: NDArray[np.int64], moves: Moves) -> Pieces:
     """Return one photo an image."""
-    return Pieces(rows, moves.matrices, moves.mirrored, np.arange(len(rows) + 1, dtype=np.int64))
+    count = len(rows)
+    offsets, windows = np.arange(count + 1, dtype=np.int64), np.zeros((count, 4), dtype=np.int64)
+    return Pieces(rows, moves.matrices, moves.mirrored, offsets, windows)
 
 
 def laid(moved: NDArray[np.uint8], pieces: Pieces) -> NDArray[np.uint8]:
@@ -88,10 +86,12 @@ def laid_torch(moved: Tensor, pieces: Pieces) -> Tensor:
     """Return the same from a tensor, on its own device."""
     if len(pieces) == len(moved):
         return moved
-    below = pieces.windows[:, 2] == 0
-    images = torch.stack([moved[first:last][below[first:last]].amax(0) for first, last in pairwise(pieces.offsets)])
     owners = np.repeat(np.arange(len(pieces)), np.diff(pieces.offsets))
-    for piece in np.flatnonzero(~below).tolist():
+    over = pieces.windows[:, 2] > 0
+    below = np.bincount(owners[~over], minlength=len(pieces)).tolist()
+    firsts = pieces.offsets[:-1].tolist()
+    images = torch.stack([moved[first : first + count].amax(0) for first, count in zip(firsts, below, strict=True)])
+    for piece in np.flatnonzero(over).tolist():
         left, top, right, bottom = pieces.windows[piece].tolist()
         images[owners[piece], top:bottom, left:right] = moved[piece, top:bottom, left:right]
     return images

@@ -227,7 +227,7 @@ class BoxSets:
         return replace(self, offsets=self.offsets[offsets])
 
     def with_more(self, samples: Integers, xyxy: NDArray[Any], classes: Integers) -> BoxSets:
-        """Return the column with further boxes (K, 4), each the last one of its sample (K,); samples rise."""
+        """Return the column with further boxes (K, 4), behind those of their samples (K,), which never fall."""
         at = self.offsets[samples + 1]
         more = np.bincount(samples, minlength=len(self))
         return BoxSets(

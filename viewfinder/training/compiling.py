@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +31,14 @@ class Compiled:
         except RuntimeError as error:  # of this Python or this system
             raise _refused(error) from None
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Any:
         try:
-            return cast(Tensor, self.compiled(images))
+            return self.compiled(images)
         except self._refusals as error:
             raise _refused(error) from None
 
 
 def _refused(error: Exception) -> RecipeError:
-    why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    inner = getattr(error, "inner_exception", error)
+    why = next((line for line in str(inner).splitlines() if line.strip()), type(error).__name__)
     return RecipeError(f"the network cannot be compiled here: {why}", where="train.compile", hint="set it to false")

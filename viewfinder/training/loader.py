@@ -112,13 +112,14 @@ class Loader:
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         rows = self._rows(step)
-        pieces, moved = self._pieces(rows, step)
+        photos = self._photos(rows, step)
+        pieces, marked = self._pasted(photos, self._marked(photos), step)
         mine, light = pieces.of(self.share.places), self._generator(_LIGHT, step)
         if self._on_device:
             images = self._varied_on_device(mine, light)
         else:
             images = torch.from_numpy(self._varied(mine, light)).to(self.device)
-        targets = self.task.collate(moved)
+        targets = self.task.collate(marked)
         on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
         return Batch(images, on_device, torch.from_numpy(rows))
 
@@ -148,33 +149,37 @@ class Loader:
             order = self._order = (epoch, self._generator(_ORDER, epoch).permutation(len(self.pixels)))
         return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
 
-    def _pieces(self, rows: NDArray[np.int64], step: int) -> tuple[Pieces, Targets]:
-        """Return which rows make the images of a batch, with the maps from `pixels` to there, and what is on them."""
+    def _photos(self, rows: NDArray[np.int64], step: int) -> Pieces:
+        """Return which rows make the images of a batch, with the maps from `pixels` to there."""
         moves = draw(self.augment, self.batch, self.size, self._generator(_MOVES, step))
         if not self.augment.mosaic:
             pieces = single(rows, moves)
         else:
             chance = self._generator(_MOSAICS, step)
             pieces = mosaics(rows, moves, self.augment, size=self.size, every=len(self.pixels), rng=chance)
-        if self._framed:
-            side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
-            frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
-            pieces = replace(pieces, matrices=compose(frames, pieces.matrices))
+        if not self._framed:
+            return pieces
+        side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
+        frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
+        return replace(pieces, matrices=compose(frames, pieces.matrices))
+
+    def _marked(self, pieces: Pieces) -> Targets:
+        """Return what is marked on the images."""
         fitted = self.targets.select(pieces.rows).moved(
             self._to_pixels[pieces.rows], np.zeros(len(pieces.rows), dtype=bool), self.names
         )
         moved = fitted.moved(pieces.matrices, pieces.mirrored, self.names)
-        if not isinstance(moved, BoxSets) or not isinstance(self.targets, BoxSets):
-            return pieces, moved
-        shown = moved.gathered(pieces.offsets)
-        if not self.augment.paste:
-            return pieces, shown
-        chance = self._generator(_PASTES, step)
-        own = draw(self.augment, self.batch, self.size, chance)
-        smaller = np.eye(2, 3)[None] * (self.size / self.pixels.shape[1])
-        own = replace(own, matrices=compose(smaller, own.matrices))
-        things = Things(self.targets, self._to_pixels, self.names)
-        return pasted(pieces, shown, things, own, self.augment.paste, size=self.size, rng=chance)
+        return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
+
+    def _pasted(self, pieces: Pieces, marked: Targets, step: int) -> tuple[Pieces, Targets]:
+        """Return both with things of other photos laid over, where the recipe says so."""
+        if not (self.augment.paste and isinstance(marked, BoxSets) and isinstance(self.targets, BoxSets)):
+            return pieces, marked
+        side, chance = self.pixels.shape[1], self._generator(_PASTES, step)
+        moves = draw(self.augment, self.batch, self.size, chance)
+        moves = replace(moves, matrices=compose(self.size / side * np.eye(2, 3)[None], moves.matrices))
+        things = Things(self.targets, self._to_pixels, side, self.names)
+        return pasted(pieces, marked, things, moves, self.augment.paste, size=self.size, rng=chance)
 
     def _varied(self, pieces: Pieces, light: np.random.Generator) -> NDArray[np.uint8]:
         if self._framed or moving(self.augment):
@@ -197,16 +202,19 @@ class Loader:
 
 
 def _alone() -> None:
-    """Let torch use one thread in this one: a second team of threads would hold up the network's."""
+    """Let torch use one thread in this one: a second team of threads would hold up the network's.
+
+    So do threads that begin later, until the training ends and gives the number back that the process had.
+    """
     torch.set_num_threads(1)
 
 
 def _check(augment: Augment, targets: Targets) -> None:
-    boxes = isinstance(targets, BoxSets)
+    boxes, off = isinstance(targets, BoxSets), "set it to 0"
     if augment.mosaic and (not boxes or augment.border != "constant" or augment.crop):
+        hint = f'{off}, or augment.crop to 0 and augment.border to "constant"' if boxes else off
         what = "whole photos are laid side by side for boxes, on black"
-        hint = 'set it to 0, or augment.crop to 0 and augment.border to "constant"'
         raise RecipeError(what, where="augment.mosaic", hint=hint)
     if augment.paste and (not boxes or augment.crop):
-        what = "what is in a box is laid over whole photos"
-        raise RecipeError(what, where="augment.paste", hint="set it to 0, or augment.crop to 0")
+        hint = f"{off}, or augment.crop to 0" if boxes else off
+        raise RecipeError("what is in a box is laid over whole photos", where="augment.paste", hint=hint)
