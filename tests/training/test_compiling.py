@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import Labels
 from viewfinder.errors import RecipeError
+from viewfinder.training.compiling import Compiled
 
 QUICK = {"train.batch": 16, "data.size": 16, "data.val": 0.25, "train.precision": "float32", "optim.lr": 0.001}
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
@@ -26,24 +28,30 @@ def images() -> Dataset:
 
 @needs_compiler
 def test_a_compiled_network_learns_as_the_other_does(tmp_path: Path) -> None:
-    losses, weights = [], []
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    losses, weights, graphs = [], [], []
     for compiled in (False, True):
         changes = QUICK | {"train.compile": compiled}
         run = vf.train(images(), recipe="digits", epochs=1, changes=changes, out=tmp_path / str(compiled))
         losses.append([event["train_loss"]["total"] for event in run.events() if event["event"] == "validation"])
+        graphs.append(counters["stats"]["unique_graphs"])
         weights.append(run.network().state_dict())
+    assert graphs == [0, 1]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=5e-3, rtol=0, msg=name)
 
 
-def test_what_cannot_be_compiled_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_compiled_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._inductor.config as inductor
 
     monkeypatch.setattr(inductor.cpp, "cxx", ("/nowhere/g++",))
     monkeypatch.setattr(inductor, "force_disable_caches", True)
     with pytest.raises(RecipeError, match="cannot be compiled here") as refused:
-        vf.train(images(), recipe="digits", epochs=1, changes=QUICK | {"train.compile": True}, out=tmp_path / "run")
+        Compiled(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softplus()), torch.device("cpu"))(torch.rand(2, 1, 9, 9))
     assert refused.value.where == "train.compile"
     assert "\n" not in str(refused.value)
