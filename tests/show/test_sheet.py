@@ -71,10 +71,12 @@ def test_points_lie_on_their_marks_after_every_augmentation() -> None:
 
 
 @pytest.mark.parametrize("unlaid", ["mosaic", "paste"])
-def test_a_sheet_says_nothing_of_what_it_does_not_lay(unlaid: str) -> None:
+def test_a_sheet_names_what_only_training_lays_and_does_not_lay_it(unlaid: str) -> None:
     faces = samples.faces(4, size=48)
-    shown = [sheet(faces, 2, seed=0, augment=Augment(rotate=5, **{unlaid: share})) for share in (0, 1)]
-    assert np.array_equal(*shown)
+    plain, named = (sheet(faces, 2, seed=0, augment=Augment(rotate=5, **{unlaid: share})) for share in (0, 1))
+    rows = np.flatnonzero((plain != named).any(axis=(1, 2)))
+    assert 0 < len(rows) < 30
+    assert rows.max() < 80
 
 
 def test_photos_of_all_sizes_fit_on_one_sheet(tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import Labels
 from viewfinder.errors import RecipeError
-from viewfinder.training.compiling import Compiled
 
 QUICK = {"train.batch": 16, "data.size": 16, "data.val": 0.25, "train.precision": "float32", "optim.lr": 0.001}
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
@@ -46,12 +44,17 @@ def test_a_compiled_network_learns_as_the_other_does(tmp_path: Path) -> None:
         torch.testing.assert_close(value, weights[1][name], atol=5e-3, rtol=0, msg=name)
 
 
-def test_what_cannot_be_compiled_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_compiled_is_one_clear_error_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch._inductor.config as inductor
 
     monkeypatch.setattr(inductor.cpp, "cxx", ("/nowhere/g++",))
     monkeypatch.setattr(inductor, "force_disable_caches", True)
+    torch._dynamo.reset()
+    changes = QUICK | {"train.compile": True, "model.widths": [8, 16]}
     with pytest.raises(RecipeError, match="cannot be compiled here") as refused:
-        Compiled(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softplus()), torch.device("cpu"))(torch.rand(2, 1, 9, 9))
+        vf.train(images(), recipe="digits", epochs=1, changes=changes, out=tmp_path / "run")
     assert refused.value.where == "train.compile"
     assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()

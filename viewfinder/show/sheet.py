@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ from viewfinder.show.pictures import rendered
 __all__ = ["VERSIONS", "sheet", "some_rows"]
 
 VERSIONS = 6
+NOT_SHOWN = {"mosaic", "paste"}
 """Augmented versions beside each image."""
 COLUMNS, TILE, LARGEST = 8, 176, 208
 GAP, CAPTION, HEAD, LINE, DPI = 8, 30, 32, 15, 100
@@ -63,12 +65,15 @@ def sheet(dataset: Dataset, count: int, seed: int, augment: Augment | None = Non
         tiles = _plain(dataset, rows, images)
         return _arranged(tiles, min(COLUMNS, len(tiles)), f"{_title(dataset)}, {len(tiles)} shown")
     tiles = _varied(dataset.select(rows), images, augment, data, seed)
-    changed = augment.model_dump(exclude_defaults=True, exclude={"mosaic", "paste"})
+    shown = _settings(augment.model_dump(exclude_defaults=True, exclude=NOT_SHOWN))
+    training_only = _settings(augment.model_dump(exclude_defaults=True, include=NOT_SHOWN))
+    about = f"left: as the network sees it; then {shown}" + (training_only and f"; in training also {training_only}")
+    return _arranged(tiles, 1 + VERSIONS, _title(dataset), about)
+
+
+def _settings(changed: dict[str, Any]) -> str:
     settings = {name: value for name, value in changed.items() if value}
-    changes = ", ".join(
-        f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in settings.items()
-    )
-    return _arranged(tiles, 1 + VERSIONS, _title(dataset), f"left: as the network sees it; then {changes}")
+    return ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in settings.items())
 
 
 def some_rows(dataset: Dataset, seed: int) -> NDArray[np.int64]:

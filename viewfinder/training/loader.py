@@ -217,4 +217,5 @@ def _check(augment: Augment, targets: Targets) -> None:
         raise RecipeError(what, where="augment.mosaic", hint=hint)
     if augment.paste and (not boxes or augment.crop):
         hint = f"{off}, or augment.crop to 0" if boxes else off
-        raise RecipeError("what is in a box is laid over whole photos", where="augment.paste", hint=hint)
+        what = "what is in a box is laid over whole photos" if boxes else "only what is marked in boxes can be pasted"
+        raise RecipeError(what, where="augment.paste", hint=hint)

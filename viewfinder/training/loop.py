@@ -91,6 +91,15 @@ class Session:
         self.forward = Compiled(self.network, self.device) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
+    def compile(self) -> None:
+        """Compile now what shall be compiled, so that a failure comes before anything is written."""
+        if not self.recipe.train.compile:
+            return
+        before = {name: value.clone() for name, value in self.network.state_dict().items()}
+        with self.autocast:
+            self.forward(self.loader.batch_at(0).images)
+        self.network.load_state_dict(before)  # the statistics of normalisation
+
     def shipped(self) -> dict[str, Tensor]:
         """Return the weights that are validated and exported: the averaged ones where there are any."""
         return self.averages.values if self.averages else dict(self.network.state_dict())

@@ -101,6 +101,7 @@ def train(
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
             return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
+        session.compile()
         planned = _plan(session, parts)
         info = team.agreed(_info(session, parts, threads))
         _same_data(info, parts)
