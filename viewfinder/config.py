@@ -164,8 +164,7 @@ class Train(_Part):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
     compile: bool = False
-    """Compile the network with torch.compile first, on a GPU with CUDA graphs. On a CPU it needs a C++ compiler, takes
-    seconds to minutes, and gained nothing."""
+    """Compile the network first (torch.compile; CUDA graphs on a GPU). On a CPU it begins slowly and gained nothing."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: as many as there are cores, shared by the processes of a machine."""
     seed: int = Field(42, ge=0, lt=2**32)
@@ -250,7 +249,7 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
     _leave(values, (changes or {}).keys())
     recipe = _validated(values, where)
     for budget in recipe.budgets:
-        changed = _changed(recipe, budget, where)
+        changed = _changed(recipe, budget, where)  # checked, whether it is for these minutes or not
         recipe = changed if recipe.train.minutes and budget.fits(recipe.train.minutes) else recipe
     return recipe
 
