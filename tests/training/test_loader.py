@@ -121,6 +121,15 @@ def test_both_backends_show_the_same_samples_with_the_same_targets() -> None:
     assert difference.mean() < 1
 
 
+@pytest.mark.parametrize(("batch", "backend"), [(8, "numpy"), (64, "torch")])
+def test_on_a_cpu_many_tiny_images_are_varied_at_once_and_few_one_by_one(batch: int, backend: str) -> None:
+    auto, numpy, torch_ = (
+        digit_loader(80, batch=batch, backend=backend).batch_at(1) for backend in ("auto", "numpy", "torch")
+    )
+    assert same(auto, {"numpy": numpy, "torch": torch_}[backend])
+    assert not same(numpy, torch_)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_images_kept_larger_come_at_the_networks_size_as_validation_sees_them(backend: str) -> None:
     loader = face_loader(Augment(), size=8, backend=backend)

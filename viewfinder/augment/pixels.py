@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder.augment.geometry import as_pixels
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
 
@@ -63,13 +64,12 @@ def light_numpy(
         share: which samples of a batch they are; by default they are all of it.
         out: memory for the result, of the images' shape; where it is `images` itself, no other is needed.
     """
+    if not _changes(spec):
+        return images
     share = share or Share.all(len(images))
     strengths = _draw(spec, images.shape, rng, share)
     mean = _means(images) if spec.contrast or spec.erase else None
-    if out is None and (_tabled(spec) or spec.blur or spec.noise or spec.erase):
-        out = np.empty_like(images)
-    if out is None:
-        return images
+    out = np.empty_like(images) if out is None else out
     if _tabled(spec):
         images = _look_up(images, _tables(spec, strengths, mean), out)
     if spec.blur:
@@ -82,20 +82,25 @@ def light_numpy(
 
 
 def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Tensor:
-    """Return images (N, H, W, C) uint8 in other light, on their own device; as `light_numpy`."""
+    """Return images (N, H, W, C), uint8 or float32 in gray levels, in other light, on their own device.
+
+    It does what `light_numpy` does, and rounds once, at the end, where the images are uint8.
+    """
+    if not _changes(spec):
+        return images
     share = share or Share.all(len(images))
     strengths = _draw(spec, tuple(images.shape), rng, share)
-    mean = images.float().mean(dim=(1, 2)) if spec.contrast or spec.erase else None
+    values = images.float()
+    mean = values.mean(dim=(1, 2)) if spec.contrast or spec.erase else None
     if _tabled(spec):
-        tables = _tables(spec, strengths, None if mean is None else mean.cpu().numpy())
-        images = _look_up_torch(images, torch.from_numpy(tables).to(images.device))
+        values = _lit_torch(values, spec, strengths, mean)
     if spec.blur:
-        images = _blurred_torch(images, strengths.blur, _radius(spec.blur, tuple(images.shape)))
+        values = _blurred_torch(values, strengths.blur, _radius(spec.blur, tuple(images.shape)))
     if spec.noise:
-        images = _noisy_torch(images, strengths.noise, int(rng.integers(2**63)), share)
+        values = _noisy_torch(values, strengths.noise, int(rng.integers(2**63)), share)
     if spec.erase and mean is not None:
-        images = _erased_torch(images, strengths.erased, mean)
-    return images
+        values = _erased_torch(values, strengths.erased, mean)
+    return values if images.is_floating_point() else as_pixels(values)
 
 
 def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share: Share) -> _Strengths:
@@ -137,6 +142,10 @@ def _means(images: Pixels) -> Floats:
     return np.array([cv2.mean(image)[:channels] for image in images], dtype=np.float32)
 
 
+def _changes(spec: Augment) -> bool:
+    return _tabled(spec) or any((spec.blur, spec.noise, spec.erase))
+
+
 def _tabled(spec: Augment) -> bool:
     return any((spec.contrast, spec.brightness, spec.channel_shift, spec.gamma))
 
@@ -162,10 +171,18 @@ def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
     return out
 
 
-def _look_up_torch(images: Tensor, tables: Tensor) -> Tensor:
-    count, height, width, channels = images.shape
-    planes = images.reshape(count, height * width, channels).transpose(1, 2)
-    return tables.expand(-1, channels, -1).gather(2, planes.long()).transpose(1, 2).reshape(images.shape)
+def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tensor | None) -> Tensor:
+    """Return values (N, H, W, C) as `_tables` has them."""
+
+    def on_device(drawn: Floats) -> Tensor:
+        return torch.from_numpy(drawn).to(values.device).reshape(len(values), 1, 1, -1)
+
+    contrast = on_device(strengths.contrast)
+    added = 255 * on_device(strengths.brightness if spec.channel_shift else strengths.brightness[:, :1])
+    if mean is not None:
+        added = added + (1 - contrast) * mean.mean(dim=1).reshape(-1, 1, 1, 1)
+    lit = (values * contrast).add_(added).clamp_(0, 255)
+    return lit.div_(255).pow_(on_device(strengths.gamma)).mul_(255) if spec.gamma else lit
 
 
 def _radius(blur: float, shape: tuple[int, ...]) -> int:
@@ -185,11 +202,11 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     weights = np.exp(-0.5 * (steps / sigmas.clip(0.05)[:, None]) ** 2)
     weights = (weights / weights.sum(axis=1, keepdims=True)).repeat(channels, axis=0)
     kernels = torch.from_numpy(weights).to(images.device)
-    planes = images.permute(0, 3, 1, 2).float().reshape(1, count * channels, height, width)
+    planes = images.permute(0, 3, 1, 2).reshape(1, count * channels, height, width)
     planes = F.pad(planes, (radius, radius, radius, radius), mode="reflect")
     planes = F.conv2d(planes, kernels[:, None, None, :], groups=count * channels)
     planes = F.conv2d(planes, kernels[:, None, :, None], groups=count * channels)
-    return _as_pixels(planes.reshape(count, channels, height, width).permute(0, 2, 3, 1))
+    return planes.reshape(count, channels, height, width).permute(0, 2, 3, 1)
 
 
 def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Share, out: Pixels) -> Pixels:
@@ -206,7 +223,7 @@ def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Ten
     generator = torch.Generator(images.device).manual_seed(seed)
     noise = torch.randn((share.whole, *images.shape[1:]), device=images.device, generator=generator)
     noise = noise if len(images) == share.whole else noise[torch.from_numpy(share.places).to(images.device)]
-    return _as_pixels(images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None])
+    return (images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None]).clamp_(0, 255)
 
 
 def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats, out: Pixels) -> Pixels:
@@ -223,8 +240,4 @@ def _erased_torch(images: Tensor, rectangles: NDArray[np.int64], mean: Tensor) -
     left, top, right, bottom = torch.from_numpy(rectangles).to(images.device).T[:, :, None]
     x, y = (torch.arange(side, device=images.device) for side in (images.shape[2], images.shape[1]))
     inside = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]
-    return torch.where(inside[..., None], _as_pixels(mean)[:, None, None, :], images)
-
-
-def _as_pixels(values: Tensor) -> Tensor:
-    return values.round().clamp(0, 255).to(torch.uint8)
+    return torch.where(inside[..., None], mean.round()[:, None, None, :], images)

@@ -18,7 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from viewfinder.augment.geometry import compose, draw, draw_frames, identity, moving, warp_numpy, warp_torch
+from viewfinder.augment.geometry import (
+    as_pixels,
+    compose,
+    draw,
+    draw_frames,
+    identity,
+    moving,
+    warp_numpy,
+    warp_torch,
+)
 from viewfinder.augment.mosaic import mosaics
 from viewfinder.augment.paste import Things, pasted
 from viewfinder.augment.pieces import Pieces, laid, laid_torch, single
@@ -34,6 +43,8 @@ __all__ = ["Batch", "Loader"]
 
 _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _AHEAD = 2
+_TINY, _MANY = 32 * 32, 64
+"""Pixels and images from which on a call an image takes longer than varying all of them at once."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,8 @@ class Loader:
         size: the side of the batches' images; None: that of `pixels`.
         to_pixels: (N, 2, 3) from the original images to `pixels`; None: they are the same.
         device: where the batches shall be.
-        backend: "numpy" augments with OpenCV, "torch" on the device; "auto" is numpy on a CPU, else torch.
+        backend: "numpy" augments with OpenCV, one image after the other, "torch" on the device, all at once; "auto" is
+            numpy on a CPU, unless the batch holds many tiny images, else torch.
         share: whose images of each batch are made here; None: all.
 
     Raises:
@@ -105,8 +117,10 @@ class Loader:
         self.share = share or Share.all(batch)
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
-        self._on_device = backend == "torch" or (backend == "auto" and self.device.type != "cpu")
-        resident = self._on_device and in_memory(pixels)
+        on_device = self.device.type != "cpu"
+        tiny = self.size**2 <= _TINY and batch >= _MANY
+        self._at_once = backend == "torch" or (backend == "auto" and (on_device or tiny))
+        resident = self._at_once and on_device and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:
@@ -115,8 +129,8 @@ class Loader:
         photos = self._photos(rows, step)
         pieces, marked = self._pasted(photos, self._marked(photos), step)
         mine, light = pieces.of(self.share.places), self._generator(_LIGHT, step)
-        if self._on_device:
-            images = self._varied_on_device(mine, light)
+        if self._at_once:
+            images = self._varied_at_once(mine, light)
         else:
             images = torch.from_numpy(self._varied(mine, light)).to(self.device)
         targets = self.task.collate(marked)
@@ -191,14 +205,15 @@ class Loader:
         images = laid(images, pieces)
         return light_numpy(images, self.augment, light, self.share, out=images)
 
-    def _varied_on_device(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
+    def _varied_at_once(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
         if self._resident is None:
             images = torch.from_numpy(self.pixels[pieces.rows]).to(self.device)
         else:
             images = self._resident[torch.from_numpy(pieces.rows).to(self.device)]
         if self._framed or moving(self.augment):
-            images = warp_torch(images, pieces.matrices, self.augment.border, self.size if self._framed else None)
-        return light_torch(laid_torch(images, pieces), self.augment, light, self.share)
+            size = self.size if self._framed else None
+            images = warp_torch(images.float(), pieces.matrices, self.augment.border, size)
+        return as_pixels(light_torch(laid_torch(images, pieces), self.augment, light, self.share))
 
 
 def _alone() -> None:
