@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.data.findings import counted
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -38,7 +40,7 @@ def check(
 
     datasets = list(_datasets(paths))
     images = sum(len(dataset) for dataset in datasets)
-    with Console(stderr=True).status(f"looking at {images:,} images"):
+    with Console(stderr=True).status(f"looking at {counted(images, 'image')}"):
         reports = check_all(datasets)
     if as_json:
         typer.echo(json.dumps([report.as_dict() for report in reports], indent=2, ensure_ascii=False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from viewfinder.data.findings import counted
 from viewfinder.training.events import Event, Reader, require_tensorboard, tensorboard
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ class Watch:
         last = run.events()[-1]
         metric = run.recipe.train.metric or run.task.metrics[0].name
         best = f", best {metric} {last['best']:.5g} at step {last['best_step']}" if last["best"] is not None else ""
-        self.console.print(f"trained {last['step']} steps in {_clock(last['seconds'])}{best}{_waits(last)}")
+        self.console.print(f"trained {counted(last['step'], 'step')} in {_clock(last['seconds'])}{best}{_waits(last)}")
+        minutes = run.recipe.train.minutes
+        if minutes and last["reason"] == "steps" and abs(last["seconds"] / minutes / 60 - 1) > WORTH_SAYING:
+            others = "slower" if last["seconds"] < 60 * minutes else "faster"
+            self.console.print(f"planned for {_clock(60 * minutes)} by its first steps, which were {others}")
 
     def _begin(self, event: Event) -> None:
         self.folder = Path(event["folder"])
@@ -76,9 +81,10 @@ class Watch:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
         self._begun = (event["step"], event["seconds"])
         self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
+        samples = counted(event["rows"], "sample")
         verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} with"
         self.console.print(
-            f"{verb} {event['rows']:,} samples, {event['total']:,} steps in all, into {self.folder}", soft_wrap=True
+            f"{verb} {samples}, {counted(event['total'], 'step')} in all, into {self.folder}", soft_wrap=True
         )
         for note in event.get("notes", []):
             self.console.print(note, highlight=False, soft_wrap=True)

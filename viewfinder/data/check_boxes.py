@@ -46,7 +46,7 @@ def box_counts(part: Part) -> Iterator[Finding]:
     counts, total = _counts(part), max(1, len(boxes.classes))
     pairs = zip(names, counts.tolist(), strict=True)
     where = tuple(f"{name}: {count:,} ({100 * count / total:.1f} %)" for name, count in pairs)
-    classes = "1 class" if len(names) == 1 else f"{len(names)} classes"
+    classes = counted(len(names), "class")
     yield Finding("class-counts", "info", f"{_so_many(len(boxes.classes))} of {classes}", where)
     empty = int((boxes.counts == 0).sum())
     if len(boxes.classes):

@@ -95,5 +95,6 @@ def first_few(where: Sequence[str], most: int = 250) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return "1 image", "3 images"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return "1 image", "3 images", "2 classes"."""
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    return f"{number:,} {noun}{ending}"

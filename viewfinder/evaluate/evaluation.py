@@ -20,6 +20,7 @@ from torch import nn
 from viewfinder.config import Recipe
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.findings import counted
 from viewfinder.data.rows import fit_rows
 from viewfinder.data.targets import Targets
 from viewfinder.errors import DataError
@@ -97,7 +98,7 @@ class Evaluation:
         described = self.described()
         left = max(len(metric.name) for metric, _ in described)
         right = max(len(metric.text(value)) for metric, value in described)
-        lines = [f"{self.recipe.name} on {len(self.dataset):,} images of {self.dataset.name}", ""]
+        lines = [f"{self.recipe.name} on {counted(len(self.dataset), 'image')} of {self.dataset.name}", ""]
         for metric, value in described:
             lines.append(f"  {metric.name:<{left}}  {metric.text(value):>{right}}   {metric.about}".rstrip())
         rows = [row for row in worst_first(self.errors)[:3] if np.isfinite(self.errors[row])]

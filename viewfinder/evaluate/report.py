@@ -23,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import viewfinder
 from viewfinder.config import as_json
+from viewfinder.data.findings import counted
 from viewfinder.errors import RunError
 from viewfinder.evaluate import plots
 from viewfinder.evaluate.errors import Worst, worst
@@ -177,7 +178,7 @@ def _unfinished(last: Mapping[str, Any]) -> str:
 
 
 def _about(name: str, rows: int, fingerprint: str) -> str:
-    return f"{rows:,} images of {name} ({fingerprint[:8]})"
+    return f"{counted(rows, 'image')} of {name} ({fingerprint[:8]})"
 
 
 def _made(evaluation: Evaluation) -> dict[str, str]:

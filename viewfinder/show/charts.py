@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.findings import counted
 from viewfinder.data.targets import BoxSets, Labels, PointSets
 
 __all__ = ["box_counts", "charts", "label_counts", "missing_values"]
@@ -113,7 +114,7 @@ def _combinations(axes: Axes, patterns: NDArray[np.bool_], counts: NDArray[np.in
         y, x = np.nonzero(where)
         axes.scatter(x, y, s=52, linewidth=1.2, edgecolor=colour, facecolor=fill)
     axes.set(xlim=(-0.6, patterns.shape[1] - 0.4), ylim=(len(patterns) - 0.4, -0.6))
-    names = [f"{count:,} samples, {100 * count / total:.1f} %" for count in counts.tolist()]
+    names = [f"{counted(count, 'sample')}, {100 * count / total:.1f} %" for count in counts.tolist()]
     axes.set_yticks(lines, names)
     axes.tick_params(length=0)
     axes.yaxis.grid(True, color=GRID, linewidth=0.8)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from viewfinder.config import Augment, Data
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.findings import counted
 from viewfinder.data.images import fit
 from viewfinder.data.split import strata_of
 from viewfinder.errors import DataError
@@ -159,7 +160,7 @@ def _tile(image: Pixels, dataset: Dataset, row: int, where: str = "") -> Tile:
 
 
 def _title(dataset: Dataset) -> str:
-    return f"{dataset.name} ({dataset.part}): {len(dataset):,} samples"
+    return f"{dataset.name} ({dataset.part}): {counted(len(dataset), 'sample')}"
 
 
 def _arranged(tiles: Sequence[Tile], columns: int, title: str, about: str = "") -> Pixels:
