@@ -109,11 +109,12 @@ def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
     assert_equal(vf.resume(tmp_path / "killed", data=moved), in_memory)
 
 
+@pytest.mark.parametrize("part", ["train", "val"])
 def test_an_unreadable_image_is_one_line_and_the_run_goes_on_when_it_is_mended(
-    tmp_path: Path, in_memory: vf.Run, large: None, viewfinder: Commands
+    part: str, tmp_path: Path, in_memory: vf.Run, large: None, viewfinder: Commands
 ) -> None:
     source = made("classes", tmp_path)
-    bad = source / in_memory.part("train").images.where(7)
+    bad = source / in_memory.part(part).images.where(7)
     content = bad.read_bytes()
     bad.write_bytes(content[:-40])
     changes = [word for key, value in KINDS["classes"][1].items() for word in ("--set", f"{key}={json.dumps(value)}")]

@@ -240,7 +240,10 @@ def _validate(session: Session, pace: _Pace) -> str:
     metrics: dict[str, float] = {}
     losses: dict[str, float] = {}
     if session.validation:
-        metrics, losses = session.validation.measure(session.network, session.shipped())
+        try:
+            metrics, losses = session.validation.measure(session.network, session.shipped())
+        except DataError as error:  # not saved: on resume the last steps are taken again, and then it is validated
+            raise _repairable(error, session) from None
         new = metrics[session.metric.name]
         better = progress.best is None or session.metric.better(new, progress.best)
         progress.waited = 0 if better else progress.waited + 1
@@ -256,6 +259,11 @@ def _validate(session: Session, pace: _Pace) -> str:
     if session.goal and session.goal.reached({**metrics, "train_loss": train_loss["total"]}):
         return "until"
     return "patience" if spec.train.patience and progress.waited >= spec.train.patience else ""
+
+
+def _repairable(error: DataError, session: Session) -> DataError:
+    hint = f"repair it, then go on with `viewfinder train --resume {session.folder.parent}`"
+    return DataError(error.what, where=error.where, hint=f"{hint}; `viewfinder check` lists all such")
 
 
 def _share(part: float, whole: float) -> float:
@@ -287,8 +295,7 @@ class _Pace:
                 asked = self.clock()
         except DataError as error:
             self.save("last")
-            hint = f"repair it, then go on with `viewfinder train --resume {self.session.folder.parent}`"
-            raise DataError(error.what, where=error.where, hint=f"{hint}; `viewfinder check` lists all such") from None
+            raise _repairable(error, self.session) from None
 
     def after_step(self, losses: dict[str, Tensor]) -> None:
         session, now = self.session, self.clock()
