@@ -155,14 +155,17 @@ def test_photos_become_photos_and_their_names_say_which_copy(viewfinder: Command
     assert files == ["ann-001.png", "ann-002.png", "tom-001.jpg", "tom-002.jpg"]
     assert "careful" in outcome.err
     assert "split first" in outcome.err
-    assert "mosaics" not in outcome.err
+    assert "in training only" not in outcome.err
 
 
 def test_what_copies_have_not_is_said(viewfinder: Commands, tmp_path: Path) -> None:
     write(labelled(), tmp_path / "faces", "labelme")
-    outcome = viewfinder("augment", tmp_path / "faces", tmp_path / "aug", "--times", 1, "--recipe", "detect")
-    assert outcome.code == 0
-    assert "detect also lays mosaics and pastes things, in training only" in outcome.err
+    options = ("--times", 1, "--recipe", "detect")
+    both = viewfinder("augment", tmp_path / "faces", tmp_path / "both", *options)
+    one = viewfinder("augment", tmp_path / "faces", tmp_path / "one", *options, "--set", "augment.mosaic=0")
+    assert (both.code, one.code) == (0, 0)
+    assert "mosaic and paste of detect: in training only" in both.err
+    assert "viewfinder: paste of detect: in training only" in one.err
 
 
 def test_what_is_there_already_is_left_alone_and_failures_leave_nothing(viewfinder: Commands, tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ DETECT = (
     {"data.size": 32, "train.batch": 16, "train.validations": 7, "train.threads": 1, "augment.mosaic": 0.5}
     | {"model.stem": [4, 4], "model.widths": [8, 8], "model.depths": [0, 1], "model.merged": 8},
 )
-KINDS = {"classify": CLASSIFY, "keypoints": KEYPOINTS, "locate": LOCATE, "detect": DETECT}
+TINY = ("seed-digits", CLASSIFY[1] | {"train.batch": 64})
+"""Images that are varied all at once."""
+KINDS = {"classify": CLASSIFY, "tiny": TINY, "keypoints": KEYPOINTS, "locate": LOCATE, "detect": DETECT}
 TRAIN = """
 import json, sys
 import viewfinder as vf
@@ -52,9 +54,10 @@ def made(kind: str, folder: Path) -> Path:
     """Write a small set of the kind and return its path."""
     rng = np.random.default_rng(3)
     path = folder / f"{kind}.npz"
-    if kind == "classify":
-        images = ArrayImages.of(rng.integers(0, 255, (120, 14, 14), dtype=np.uint8))
-        write(Dataset("classify", ("a", "b"), images, Labels(np.arange(120) % 2)), path, "npz")
+    if kind in ("classify", "tiny"):
+        count = 640 if kind == "tiny" else 120
+        images = ArrayImages.of(rng.integers(0, 255, (count, 14, 14), dtype=np.uint8))
+        write(Dataset("classify", ("a", "b"), images, Labels(np.arange(count) % 2)), path, "npz")
     elif kind in ("locate", "detect"):
         images = ArrayImages.of(rng.integers(0, 255, (80, 48, 64, 3), dtype=np.uint8))
         boxes = [np.array([[10, 8, 40, 38]]) + rng.integers(0, 9, 4)] * 70 + [np.zeros((0, 4))] * 10

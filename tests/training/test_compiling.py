@@ -44,6 +44,20 @@ def test_a_compiled_network_learns_as_the_other_does(tmp_path: Path) -> None:
         torch.testing.assert_close(value, weights[1][name], atol=5e-3, rtol=0, msg=name)
 
 
+def test_batches_are_the_same_where_the_network_computes_in_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    told: list[str] = []
+    changes = QUICK | {"train.compile": True, "train.precision": "bfloat16", "augment.blur": 1}
+    run = vf.train(
+        images(), recipe="digits", epochs=1, changes=changes | {"data.val": 0, "train.batch": 64},
+        out=tmp_path / "run", on_event=lambda event: told.append(event["event"]),
+    )  # fmt: skip
+    assert run.ended == "steps"
+    assert told[:2] == ["compile", "start"]
+
+
 def test_what_cannot_be_compiled_is_one_clear_error_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,12 @@ def test_on_a_cpu_many_tiny_images_are_varied_at_once_and_few_one_by_one(batch: 
     assert not same(numpy, torch_)
 
 
+@pytest.mark.parametrize("more", [{"size": 8}, {"augment": Augment(brightness=0.2)}])
+def test_tiny_images_that_come_from_larger_ones_or_do_not_move_are_varied_one_by_one(more: dict[str, Any]) -> None:
+    auto, numpy = (digit_loader(80, batch=64, backend=backend, **more).batch_at(1) for backend in ("auto", "numpy"))
+    assert same(auto, numpy)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_images_kept_larger_come_at_the_networks_size_as_validation_sees_them(backend: str) -> None:
     loader = face_loader(Augment(), size=8, backend=backend)

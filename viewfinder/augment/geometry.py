@@ -176,11 +176,11 @@ def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant", 
 
 
 def as_pixels(values: Tensor) -> Tensor:
-    """Return values rounded to uint8; what is uint8 stays as it is."""
+    """Return floating values rounded to uint8; what is uint8 stays as it is."""
     if not values.is_floating_point():
         return values
     values = values.round().clamp_(0, 255)
-    if values.device.type == "cpu":  # NumPy converts in a sixth of torch's time
+    if values.device.type == "cpu":  # NumPy's conversion is the faster one
         return torch.from_numpy(values.numpy().astype(np.uint8))
     return values.to(torch.uint8)
 

@@ -2,11 +2,11 @@
 
     images = light_numpy(images, recipe.augment, rng)
 
-In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one
-table of 256 values a sample and channel), blur, noise, erasing. `light` says how often contrast and brightness
-together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. Both backends
-draw the same strengths from the same generator, so they give the same picture up to rounding; only the
-grains of the noise differ.
+In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one table of 256
+values a sample and channel; torch computes them, unrounded), blur, noise, erasing. `light` says how often contrast and
+brightness together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. Both
+backends draw the same strengths from the same generator, so they give the same picture up to rounding; only the grains
+of the noise differ.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def light_numpy(
 
     Args:
         share: which samples of a batch they are; by default they are all of it.
-        out: memory for the result, of the images' shape; where it is `images` itself, no other is needed.
+        out: memory for the result, of the images' shape, used where anything changes; where it is `images` itself, no
+            other is needed.
     """
     if not _changes(spec):
         return images
@@ -172,7 +173,7 @@ def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
 
 
 def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tensor | None) -> Tensor:
-    """Return values (N, H, W, C) as `_tables` has them."""
+    """Return values (N, H, W, C) in the light that `_tables` holds, not rounded."""
 
     def on_device(drawn: Floats) -> Tensor:
         return torch.from_numpy(drawn).to(values.device).reshape(len(values), 1, 1, -1)

@@ -65,8 +65,9 @@ def augment(
         copies = varied(dataset, wanted, times, seed, every_part=all_parts, progress=lambda: bar.advance(task))
         bar.update(task, total=len(copies))
         write(copies, out, dataset.format)
-    if wanted.mosaic or wanted.paste:
-        typer.echo(f"viewfinder: {recipe} also lays mosaics and pastes things, in training only", err=True)
+    more = " and ".join(name for name in ("mosaic", "paste") if getattr(wanted, name))
+    if more:
+        typer.echo(f"viewfinder: {more} of {recipe}: in training only", err=True)
     if dataset.splits is None:
         hint = "copies of one image should not be trained on and tested on; split first, with `viewfinder split`"
         typer.echo(f"viewfinder: careful: {source} has no splits: {hint}", err=True)

@@ -40,6 +40,7 @@ class Watch:
         )
         self._task: TaskID | None = None
         self._begun = (0, 0.0)
+        self._planned = 0.0
 
     def __enter__(self) -> Watch:
         self._bar.start()
@@ -52,6 +53,9 @@ class Watch:
 
     def see(self, event: Event) -> None:
         """Show an event."""
+        if event["event"] == "compile":
+            self.console.print("compiling the network, which takes seconds or minutes", soft_wrap=True)
+            return
         if event["event"] in ("start", "resume"):
             self._begin(event)
         if self._tensorboard:
@@ -63,6 +67,8 @@ class Watch:
             self._bar.update(self._task, told=self._told(event))
         elif event["event"] == "validation":
             self._validated(event)
+        elif event["event"] == "end" and event["reason"] == "steps":
+            self._compare(event["seconds"])
 
     def tell_end(self, run: Run) -> None:
         """Say what came out."""
@@ -70,16 +76,15 @@ class Watch:
         metric = run.recipe.train.metric or run.task.metrics[0].name
         best = f", best {metric} {last['best']:.5g} at step {last['best_step']}" if last["best"] is not None else ""
         self.console.print(f"trained {counted(last['step'], 'step')} in {_clock(last['seconds'])}{best}{_waits(last)}")
-        minutes = run.recipe.train.minutes
-        if minutes and last["reason"] == "steps" and abs(last["seconds"] / minutes / 60 - 1) > WORTH_SAYING:
-            others = "slower" if last["seconds"] < 60 * minutes else "faster"
-            self.console.print(f"planned for {_clock(60 * minutes)} by its first steps, which were {others}")
 
     def _begin(self, event: Event) -> None:
         self.folder = Path(event["folder"])
         if self._with_tensorboard:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
         self._begun = (event["step"], event["seconds"])
+        if "seconds_per_step" in event:
+            validations = event["validations"] * event["seconds_per_validation"]
+            self._planned = event["total"] * event["seconds_per_step"] + validations
         self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
         samples = counted(event["rows"], "sample")
         verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} with"
@@ -98,6 +103,15 @@ class Watch:
         self.console.print(
             f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False, soft_wrap=True
         )
+
+    def _compare(self, seconds: float) -> None:
+        """Say where the minutes went that are missing or too many."""
+        if self._planned and abs(seconds / self._planned - 1) > WORTH_SAYING:
+            first = "slower" if seconds < self._planned else "faster"
+            plan = f"it took {_clock(seconds)}, planned were {_clock(self._planned)}"
+            self.console.print(
+                f"{plan}: the first steps, by which it is planned, were {first}", highlight=False, soft_wrap=True
+            )
 
     def _told(self, event: Event) -> str:
         step, seconds = self._begun

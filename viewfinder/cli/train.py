@@ -101,11 +101,9 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
     for note in dataset.notes:
         if note.severity != "info":
             typer.echo(f"viewfinder: {note.line}", err=True)
-    wanted = load_recipe(recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2]), changes)
-    if wanted.train.compile and leads():
-        typer.echo("compiling the network first, which takes seconds or minutes", err=True)
+    chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
-    return begin(dataset, recipe=wanted, on_event=watch.see, **given)
+    return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
 
 
 def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def box_counts(part: Part) -> Iterator[Finding]:
     pairs = zip(names, counts.tolist(), strict=True)
     where = tuple(f"{name}: {count:,} ({100 * count / total:.1f} %)" for name, count in pairs)
     classes = counted(len(names), "class")
-    yield Finding("class-counts", "info", f"{_so_many(len(boxes.classes))} of {classes}", where)
+    yield Finding("class-counts", "info", f"{counted(len(boxes.classes), 'box')} of {classes}", where)
     empty = int((boxes.counts == 0).sum())
     if len(boxes.classes):
         sides = np.sqrt(areas(boxes.xyxy)[np.isfinite(boxes.xyxy).all(axis=1)])
@@ -93,7 +93,7 @@ def box_values(part: Part) -> Iterator[Finding]:
     boxes = _boxes(part)
     finite = np.asarray(np.isfinite(boxes.xyxy).all(axis=1))
     if not finite.all():
-        message = f"{_so_many(int((~finite).sum()))} with a side that is no number"
+        message = f"{counted(int((~finite).sum()), 'box')} with a side that is no number"
         yield Finding(
             "value-range", "error", message, _places(part, boxes, ~finite), "Draw them again, or delete them."
         )
@@ -110,7 +110,7 @@ def empty_boxes(part: Part) -> Iterator[Finding]:
     empty = np.asarray(areas(boxes.xyxy) == 0)
     if empty.any():
         advice = "Corners are in order, x0 < x1 and y0 < y1: correct or delete these."
-        message = f"{_so_many(int(empty.sum()))} without an area"
+        message = f"{counted(int(empty.sum()), 'box')} without an area"
         yield Finding("empty-boxes", "error", message, _places(part, boxes, empty), advice)
 
 
@@ -121,7 +121,8 @@ def boxes_outside(part: Part) -> Iterator[Finding]:
     outside = (np.abs(clipped(boxes.xyxy, sizes[rows]) - boxes.xyxy) > OUTSIDE).any(axis=1)
     outside &= part.seen.readable[rows]
     if outside.any():
-        message = f"{_so_many(int(outside.sum()))} {'reach' if outside.sum() > 1 else 'reaches'} outside the image"
+        count = int(outside.sum())
+        message = f"{counted(count, 'box')} {'reach' if count > 1 else 'reaches'} outside the image"
         advice = "Look whether x and y, or two images, were mixed up; `viewfinder convert` writes them clipped."
         yield Finding("boxes-outside", "warning", message, _places(part, boxes, outside), advice)
 
@@ -133,7 +134,7 @@ def tiny_boxes(part: Part) -> Iterator[Finding]:
     longest = part.seen.sizes[boxes.samples, :2].max(axis=1, initial=0)
     tiny = (sides > 0) & (sides < TINY * longest)
     if tiny.any():
-        message = f"{_so_many(int(tiny.sum()))} narrower than {100 * TINY:.0f} % of the image"
+        message = f"{counted(int(tiny.sum()), 'box')} narrower than {100 * TINY:.0f} % of the image"
         advice = "A slip of the mouse? If they are meant: use a larger data.size, or photos from nearer."
         yield Finding("tiny-boxes", "warning", message, _places(part, boxes, tiny), advice)
 
@@ -158,11 +159,11 @@ def duplicate_boxes(part: Part) -> Iterator[Finding]:
     of_class, class_counts = _repeats(np.column_stack([same, boxes.classes]))
     twice = class_counts[of_class] > 1
     if twice.any():
-        message = f"{_so_many(int(twice.sum()))} of one class at the same place as another one"
+        message = f"{counted(int(twice.sum()), 'box')} of one class at the same place as another one"
         advice = "Delete the copies: each counts as an object of its own."
         yield Finding("duplicate-boxes", "warning", message, _places(part, boxes, twice), advice)
     if (repeated & ~twice).any():
-        message = f"{_so_many(int((repeated & ~twice).sum()))} at the same place as one of another class"
+        message = f"{counted(int((repeated & ~twice).sum()), 'box')} at the same place as one of another class"
         advice = "Decide which one is right: a thing has one class."
         yield Finding("conflicting-boxes", "warning", message, _places(part, boxes, repeated & ~twice), advice)
 
@@ -196,7 +197,7 @@ def unseen_classes(parts: Sequence[Part]) -> Iterator[Finding]:
             counts[dataset.names[i]] = counts.get(dataset.names[i], 0) + 1
     unseen = tuple(f"{name}: {count:,}" for name, count in sorted(counts.items()) if name not in known)
     if unseen and known:
-        message = f"{counted(len(unseen), 'class').replace('classs', 'classes')} to be tested on, but never to be seen"
+        message = f"{counted(len(unseen), 'class')} to be tested on, but never to be seen"
         advice = "Put some of their images into the training part: `viewfinder split` spreads them."
         yield Finding("unseen-classes", "error", message, unseen, advice)
 
@@ -221,10 +222,6 @@ def _repeats(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (M,) the number of each row's value, and how often each value is there."""
     _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     return inverse.reshape(-1).astype(np.int64), counts.astype(np.int64)
-
-
-def _so_many(number: int) -> str:
-    return f"{number:,} {'box' if number == 1 else 'boxes'}"
 
 
 def _places(part: Part, boxes: BoxSets, which: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def class_counts(part: Part) -> Iterator[Finding]:
     )
     low, high = int(counts.min(initial=total)), int(counts.max(initial=0))
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    yield Finding("class-counts", "info", f"{counted(len(counts), 'class')} with {each} samples each", where)
+    yield Finding("class-counts", "info", f"{counted(len(counts), 'class')}, {each} samples each", where)
 
 
 def one_class(part: Part) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.findings import counted
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError
 
@@ -137,7 +138,7 @@ class Dataset:
     def __repr__(self) -> str:
         names = ", ".join(self.names[:3]) + (", …" if len(self.names) > 3 else "")
         what = f"{self.task} of {len(self.names)} names: {names}" if self.names else "no targets"
-        return f"Dataset({self.name or 'in memory'}, {self.part}: {len(self):,} images, {what})"
+        return f"Dataset({self.name or 'in memory'}, {self.part}: {counted(len(self), 'image')}, {what})"
 
     def select(self, rows: Sequence[int] | NDArray[Any]) -> Dataset:
         """Return the samples of `rows` (integers or booleans), in that order."""

@@ -2,6 +2,7 @@
 
 Every event has "event", "step", "epoch" and "seconds" (training time so far). The kinds:
 
+    compile      before the first step, where the network is compiled; told, but not kept in the run
     start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by;
                  "notes": what is done in another way because the set is large
     train        since the last one: "loss" by parts, "lr", "images_per_second", "waited"

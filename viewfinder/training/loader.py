@@ -7,6 +7,7 @@ with exactly the batches that it would have seen, and reading ahead cannot chang
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,7 +45,7 @@ __all__ = ["Batch", "Loader"]
 _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _AHEAD = 2
 _TINY, _MANY = 32 * 32, 64
-"""Pixels and images from which on a call an image takes longer than varying all of them at once."""
+"""Up to so many values an image, and from so many images on, a call for each takes longer than moving all at once."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Loader:
         to_pixels: (N, 2, 3) from the original images to `pixels`; None: they are the same.
         device: where the batches shall be.
         backend: "numpy" augments with OpenCV, one image after the other, "torch" on the device, all at once; "auto" is
-            numpy on a CPU, unless the batch holds many tiny images, else torch.
+            numpy on a CPU, unless many tiny images are moved, else torch.
         share: whose images of each batch are made here; None: all.
 
     Raises:
@@ -118,7 +119,7 @@ class Loader:
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
         on_device = self.device.type != "cpu"
-        tiny = self.size**2 <= _TINY and batch >= _MANY
+        tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
         self._at_once = backend == "torch" or (backend == "auto" and (on_device or tiny))
         resident = self._at_once and on_device and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None

@@ -96,8 +96,9 @@ class Session:
         if not self.recipe.train.compile:
             return
         before = {name: value.clone() for name, value in self.network.state_dict().items()}
+        batch = self.loader.batch_at(0)  # not in autocast: batches are the same everywhere
         with self.autocast:
-            self.forward(self.loader.batch_at(0).images)
+            self.forward(batch.images)
         self.network.load_state_dict(before)  # the statistics of normalisation
 
     def shipped(self) -> dict[str, Tensor]:

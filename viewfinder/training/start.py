@@ -101,7 +101,7 @@ def train(
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
             return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
-        session.compile()
+        _compile(session, on_event)
         planned = _plan(session, parts)
         info = team.agreed(_info(session, parts, threads))
         _same_data(info, parts)
@@ -143,10 +143,18 @@ def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     if progress.ended:
         hint = "train a new run with more epochs or minutes"
         raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=hint)
+    _compile(session, on_event)
     if team.leads:
         events.trim(run.folder / "events.jsonl", progress.step)
     resumed = {"event": "resume", "step": progress.step, "seconds": progress.seconds, "total": progress.total}
     return _go(run, session, resumed, on_event)
+
+
+def _compile(session: Session, on_event: events.Reader | None) -> None:
+    """Compile what the recipe wants compiled, and tell it before, since it takes its time."""
+    if session.recipe.train.compile and session.team.leads and on_event:
+        on_event({"event": "compile", "step": session.progress.step, "seconds": session.progress.seconds})
+    session.compile()
 
 
 def _restore(session: Session) -> None:

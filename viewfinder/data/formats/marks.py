@@ -98,11 +98,8 @@ class Notes:
 
     def _finding(self, kind: str, places: list[str]) -> Finding:
         severity, noun, said, advice = KINDS[kind]
-        number = (
-            f"{len(places):,} {PLURALS[noun]}" if noun in PLURALS and len(places) > 1 else counted(len(places), noun)
-        )
         words = [PLURALS.get(word, word) if len(places) > 1 else word for word in said.split(" ")]
-        return Finding(kind, severity, f"{number} {' '.join(words)}", tuple(places), advice)
+        return Finding(kind, severity, f"{counted(len(places), noun)} {' '.join(words)}", tuple(places), advice)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""What a terminal is told of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viewfinder.cli.progress import Watch
+
+PLAN = {"seconds_per_step": 2.0, "validations": 5, "seconds_per_validation": 40.0}
+
+
+def told(capsys: pytest.CaptureFixture[str], folder: Path, last: dict[str, Any], **start: Any) -> list[str]:
+    """Return what follows the first line of a training that was planned for 400 seconds, and took others."""
+    watch = Watch()
+    with watch:
+        about = {"rows": 1, "total": 100, "folder": str(folder), **start}
+        watch.see({"event": "start", "step": 0, "seconds": 0.0, **about})
+        watch.see({"event": "end", "step": 100, "reason": "steps", **last})
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first == f"training on 1 sample, 100 steps in all, into {folder}"
+    return more
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(300, "slower"), (500, "faster")])
+def test_a_training_that_misses_its_minutes_says_why(
+    seconds: float, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = told(capsys, tmp_path, {"seconds": seconds}, **PLAN)
+    assert line.startswith(f"it took {seconds // 60}:{seconds % 60:02d}, planned were 6:40: ")
+    assert line.endswith(f"were {first}")
+
+
+def test_one_that_keeps_them_or_has_none_or_ends_early_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, tmp_path, {"seconds": 395.0}, **PLAN) == []
+    assert told(capsys, tmp_path, {"seconds": 100.0}) == []
+    assert told(capsys, tmp_path, {"seconds": 100.0, "reason": "patience"}, **PLAN) == []
+
+
+def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Watch().see({"event": "compile", "step": 0, "seconds": 0.0})
+    assert capsys.readouterr().err.startswith("compiling the network")
