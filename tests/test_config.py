@@ -173,6 +173,8 @@ def test_a_budget_that_is_none_is_said(tmp_path: Path) -> None:
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("below", "bellow")))
     with pytest.raises(RecipeError, match=r"unknown key 'train\.bach'"):
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("train.batch", "train.bach")))
+    with pytest.raises(RecipeError, match=r"budgets\.0: no minutes are below 2 and above 3$"):
+        load_recipe(recipe_file(tmp_path, BUDGETS.replace("below = 2", "below = 2\nabove = 3")))
 
 
 def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from viewfinder.errors import RecipeError, nearest
 
@@ -191,6 +191,12 @@ class Budget(_Part):
     """For trainings of so many minutes or more."""
     changes: dict[str, Any]
     """Values by dotted key. What a user sets stays as it was set."""
+
+    @model_validator(mode="after")
+    def _sometimes(self) -> Budget:
+        if self.below is not None and self.above is not None and self.above >= self.below:
+            raise ValueError(f"no minutes are below {self.below:g} and above {self.above:g}")
+        return self
 
     def fits(self, minutes: float) -> bool:
         """Say whether it is for a training of so many minutes."""
@@ -376,7 +382,9 @@ def _validated(values: dict[str, Any], where: str) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _recipe_error(first["type"], [str(part) for part in first["loc"]], first["msg"], where) from None
+        raise _recipe_error(
+            first["type"], [str(part) for part in first["loc"]], first["msg"].removeprefix("Value error, "), where
+        ) from None
 
 
 def _recipe_error(kind: str, path: list[str], message: str, where: str) -> RecipeError:

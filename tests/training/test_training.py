@@ -73,6 +73,16 @@ def test_minutes_fix_the_number_of_steps_and_record_it(squares: Dataset, tmp_pat
     assert begun["seconds_per_step"] > 0
 
 
+def test_what_the_minutes_change_and_that_they_are_few_is_told(squares: Dataset, tmp_path: Path) -> None:
+    run = vf.train(squares, recipe="digits", minutes=0.001, changes=QUICK, out=tmp_path / "few")
+    assert events_of(run, "start")[0]["notes"] == [
+        "for 0.001 minutes: model.members = 1",
+        "so few steps teach nearly nothing: give it more than 0.001 minutes",
+    ]
+    run = vf.train(squares, recipe="digits", epochs=1, changes=QUICK, out=tmp_path / "epoch")
+    assert "notes" not in events_of(run, "start")[0]
+
+
 def test_a_goal_ends_the_training(squares: Dataset, tmp_path: Path) -> None:
     run = vf.train(squares, recipe="digits", epochs=40, until="accuracy>=0.9", changes=QUICK, out=tmp_path / "run")
     assert run.ended == "until"

@@ -251,6 +251,7 @@ def _validate(session: Session, pace: _Pace) -> str:
         progress.lr_waited = 0 if better else progress.lr_waited + 1
         if better or new == progress.best:  # of equals the later one: its loss is usually lower
             progress.best, progress.best_step = new, progress.step
+    pace.count_time()
     best = {"best": progress.best, "best_step": progress.best_step}
     pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, **best)
     if progress.best_step == progress.step and session.validation:
@@ -298,12 +299,17 @@ class _Pace:
             self.save("last")
             raise _repairable(error, self.session) from None
 
+    def count_time(self) -> float:
+        """Bring the training's seconds up to now, and return the clock's."""
+        now = self.clock()
+        self.session.progress.seconds = self.before + now - self.start
+        return now
+
     def after_step(self, losses: dict[str, Tensor]) -> None:
-        session, now = self.session, self.clock()
+        session, now = self.session, self.count_time()
         for name, value in losses.items():
             session.sums[name] = session.sums.get(name, 0) + value.double()
         session.progress.summed += 1
-        session.progress.seconds = self.before + now - self.start
         if now - self.spoke >= SECONDS_BETWEEN_EVENTS:
             steps = session.progress.step - self.said_step
             speed = steps * session.loader.batch / (now - self.spoke)

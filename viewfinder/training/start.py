@@ -46,6 +46,8 @@ from viewfinder.training.validation import Validation
 
 __all__ = ["resume", "split_for", "train"]
 
+FEW_STEPS = 50
+
 MOST_COMPARED = 20_000
 """Images of a large set among which near-duplicates are still looked for before the first step."""
 
@@ -271,12 +273,19 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
 
 
 def _notes(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
-    """Return what is done in another way because the set is large."""
-    train = parts["train"]
+    """Return what is done in another way because the set is large, or for the sake of the minutes."""
+    train, minutes = parts["train"], session.recipe.train.minutes
+    notes = [
+        f"for {minutes:g} minutes: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
+        for budget in session.recipe.budgets
+        if minutes and budget.changes and budget.fits(minutes)
+    ]
+    if minutes and session.progress.total < FEW_STEPS:
+        notes.append(f"so few steps teach nearly nothing: give it more than {minutes:g} minutes")
     if not is_large_for(train.images, session.recipe):
-        return []
+        return notes
     gigabytes = math.prod(session.loader.pixels.shape) / 1e9
-    notes = [f"a large set: its {gigabytes:.2g} GB of pixels are read as they are needed"]
+    notes.append(f"a large set: its {gigabytes:.2g} GB of pixels are read as they are needed")
     split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
     if split_here and session.recipe.data.similar and train.groups is None:
         notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
