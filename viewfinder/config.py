@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from viewfinder.errors import RecipeError, nearest
+from viewfinder.layers import dotted, leave_alone, merged, set_at
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -251,8 +252,8 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
     else:
         values, where = _read(name), str(name)
     for key, value in (changes or {}).items():
-        _set(values, key, value)
-    _leave(values, (changes or {}).keys())
+        set_at(values, key, value)
+    leave_alone(values, (changes or {}).keys())
     recipe = _validated(values, where)
     for budget in recipe.budgets:
         changed = _changed(recipe, budget, where)  # checked, whether it is for these minutes or not
@@ -317,64 +318,15 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Put a recipe on its base; the options of another network are of no use to its own."""
     model = above.get("model")
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
-    _leave(below, _dotted(above))
-    return _merged({**below, "model": {}, "budgets": []} if other else below, above)
+    leave_alone(below, dotted(above))
+    return merged({**below, "model": {}, "budgets": []} if other else below, above)
 
 
 def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:
     values = recipe.model_dump()
     for key, value in budget.changes.items():
-        _set(values, key, value)
+        set_at(values, key, value)
     return _validated(values, where)
-
-
-def _leave(values: dict[str, Any], keys: Iterable[str]) -> None:
-    """Take from the budgets what somebody has set, be it with the part that it is in."""
-    chosen, budgets = tuple(f"{key}." for key in keys), values.get("budgets")
-    if not chosen or not isinstance(budgets, (list, tuple)):
-        return
-    values["budgets"] = [
-        {**one, "changes": {key: value for key, value in one["changes"].items() if not f"{key}.".startswith(chosen)}}
-        if isinstance(one, Mapping) and isinstance(one.get("changes"), Mapping)
-        else one
-        for one in budgets
-    ]
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(below)
-    for key, value in above.items():
-        nested = isinstance(value, Mapping) and isinstance(both.get(key), dict)
-        both[key] = _merged(both[key], value) if nested else value
-    return both
-
-
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    part = values
-    for parent in parents:
-        part = part.setdefault(parent, {})
-        if not isinstance(part, dict):
-            raise RecipeError(f"unknown key {key!r}", hint=f"{parent!r} is a value, not a part of the recipe")
-    part[last] = _parsed(value) if isinstance(value, str) else value
-
-
-def _parsed(text: str) -> Any:
-    """Read a value as TOML would; what is not TOML is a plain word. "none" stands for no value."""
-    if text.lower() == "none":
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _validated(values: dict[str, Any], where: str) -> Recipe:

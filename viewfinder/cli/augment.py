@@ -45,6 +45,7 @@ def augment(
     from rich.console import Console
     from rich.progress import Progress
 
+    from viewfinder.augment import TRAINING_ONLY
     from viewfinder.augment.copies import varied
     from viewfinder.config import load_recipe, parse_changes
     from viewfinder.data.joining import whole
@@ -65,7 +66,7 @@ def augment(
         copies = varied(dataset, wanted, times, seed, every_part=all_parts, progress=lambda: bar.advance(task))
         bar.update(task, total=len(copies))
         write(copies, out, dataset.format)
-    more = " and ".join(name for name in ("mosaic", "paste") if getattr(wanted, name))
+    more = " and ".join(name for name in TRAINING_ONLY if getattr(wanted, name))
     if more:
         typer.echo(f"viewfinder: {more} of {recipe}: in training only", err=True)
     if dataset.splits is None:

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from viewfinder.augment import TRAINING_ONLY
 from viewfinder.config import Augment, Data
 from viewfinder.data.answers import Answer
 from viewfinder.data.dataset import Dataset
@@ -28,7 +29,6 @@ from viewfinder.show.pictures import rendered
 __all__ = ["VERSIONS", "sheet", "some_rows"]
 
 VERSIONS = 6
-NOT_SHOWN = {"mosaic", "paste"}
 """Augmented versions beside each image."""
 COLUMNS, TILE, LARGEST = 8, 176, 208
 GAP, CAPTION, HEAD, LINE, DPI = 8, 30, 32, 15, 100
@@ -66,8 +66,8 @@ def sheet(dataset: Dataset, count: int, seed: int, augment: Augment | None = Non
         tiles = _plain(dataset, rows, images)
         return _arranged(tiles, min(COLUMNS, len(tiles)), f"{_title(dataset)}, {len(tiles)} shown")
     tiles = _varied(dataset.select(rows), images, augment, data, seed)
-    shown = _settings(augment.model_dump(exclude_defaults=True, exclude=NOT_SHOWN))
-    training_only = _settings(augment.model_dump(exclude_defaults=True, include=NOT_SHOWN))
+    shown = _settings(augment.model_dump(exclude_defaults=True, exclude=set(TRAINING_ONLY)))
+    training_only = _settings(augment.model_dump(exclude_defaults=True, include=set(TRAINING_ONLY)))
     about = f"left: as the network sees it; then {shown}" + (training_only and f"; in training also {training_only}")
     return _arranged(tiles, 1 + VERSIONS, _title(dataset), about)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import platform
 import shutil
 import signal
@@ -39,14 +38,13 @@ from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Session, train_steps
 from viewfinder.training.normalisation import share_statistics
+from viewfinder.training.notes import notes_on
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
 from viewfinder.training.remembered import about, arrays, fits, is_large_for
 from viewfinder.training.run import Run, open_run, tell_all
 from viewfinder.training.validation import Validation
 
 __all__ = ["resume", "split_for", "train"]
-
-FEW_STEPS = 50
 
 MOST_COMPARED = 20_000
 """Images of a large set among which near-duplicates are still looked for before the first step."""
@@ -155,7 +153,8 @@ def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
 def _compile(session: Session, on_event: events.Reader | None) -> None:
     """Compile what the recipe wants compiled, and tell it before, since it takes its time."""
     if session.recipe.train.compile and session.team.leads and on_event:
-        on_event({"event": "compile", "step": session.progress.step, "seconds": session.progress.seconds})
+        step, seconds = session.progress.step, session.progress.seconds
+        on_event({"event": "compile", "step": step, "epoch": _epoch(session, step), "seconds": seconds})
     session.compile()
 
 
@@ -243,11 +242,21 @@ def _session(
     return Session(*parts_of_it, team=team)
 
 
+def _epoch(session: Session, step: int) -> float:
+    return round(step / session.loader.steps_per_epoch, 4)
+
+
 def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader | None) -> Run:
     readers = [events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])]
     tell = tell_all(readers if session.team.leads else [])
-    epoch = round(first["step"] / session.loader.steps_per_epoch, 4)
-    tell({"epoch": epoch, "rows": len(session.loader.targets), "folder": str(run.folder), **first})
+    tell(
+        {
+            "epoch": _epoch(session, first["step"]),
+            "rows": len(session.loader.targets),
+            "folder": str(run.folder),
+            **first,
+        }
+    )
     with _asked_to_stop(patient=session.team.size > 1 or bool(launch())) as asked:
         reason = train_steps(session, tell, stopping=asked)
     if reason == "interrupted":
@@ -267,29 +276,9 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
     else:
         session.progress = plan_epochs(recipe, per_epoch)
     progress = session.progress
-    if notes := _notes(session, parts):
+    if notes := notes_on(session, parts):
         start["notes"] = notes
     return start | {"total": progress.total, "validations": len(progress.validate_after)}
-
-
-def _notes(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
-    """Return what is done in another way because the set is large, or for the sake of the minutes."""
-    train, minutes = parts["train"], session.recipe.train.minutes
-    notes = [
-        f"for {minutes:g} minutes: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
-        for budget in session.recipe.budgets
-        if minutes and budget.changes and budget.fits(minutes)
-    ]
-    if minutes and session.progress.total < FEW_STEPS:
-        notes.append(f"so few steps teach nearly nothing: give it more than {minutes:g} minutes")
-    if not is_large_for(train.images, session.recipe):
-        return notes
-    gigabytes = math.prod(session.loader.pixels.shape) / 1e9
-    notes.append(f"a large set: its {gigabytes:.2g} GB of pixels are read as they are needed")
-    split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
-    if split_here and session.recipe.data.similar and train.groups is None:
-        notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
-    return notes
 
 
 def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:

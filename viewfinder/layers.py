@@ -1,0 +1,64 @@
+"""Recipes as plain dictionaries that lie over each other: a base, a file on top of it, budgets and single changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import tomllib
+
+from viewfinder.errors import RecipeError
+
+__all__ = ["dotted", "leave_alone", "merged", "set_at"]
+
+
+def leave_alone(values: dict[str, Any], keys: Iterable[str]) -> None:
+    """Take from the budgets what somebody has set, be it with the part that it is in."""
+    chosen, budgets = tuple(f"{key}." for key in keys), values.get("budgets")
+    if not chosen or not isinstance(budgets, (list, tuple)):
+        return
+    values["budgets"] = [
+        {**one, "changes": {key: value for key, value in one["changes"].items() if not f"{key}.".startswith(chosen)}}
+        if isinstance(one, Mapping) and isinstance(one.get("changes"), Mapping)
+        else one
+        for one in budgets
+    ]
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of both; where both have one, it is that of `above`."""
+    both = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if nested else value
+    return both
+
+
+def set_at(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key; a text is read as TOML. Raises RecipeError where there is no such part."""
+    *parents, last = key.split(".")
+    part = values
+    for parent in parents:
+        part = part.setdefault(parent, {})
+        if not isinstance(part, dict):
+            raise RecipeError(f"unknown key {key!r}", hint=f"{parent!r} is a value, not a part of the recipe")
+    part[last] = _parsed(value) if isinstance(value, str) else value
+
+
+def _parsed(text: str) -> Any:
+    """Read a value as TOML would; what is not TOML is a plain word. "none" stands for no value."""
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,34 @@
+"""What a training does in another way than its recipe would without its set or its minutes; told at its start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from viewfinder.data.dataset import Dataset
+from viewfinder.training.loop import Session
+from viewfinder.training.remembered import is_large_for
+
+__all__ = ["notes_on"]
+
+FEW_STEPS = 50
+
+
+def notes_on(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
+    """Return what is done in another way because the set is large, or for the sake of the minutes."""
+    train, minutes = parts["train"], session.recipe.train.minutes
+    notes = [
+        f"for {minutes:g} minutes: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
+        for budget in session.recipe.budgets
+        if minutes and budget.changes and budget.fits(minutes)
+    ]
+    if minutes and session.progress.total < FEW_STEPS:
+        notes.append(f"so few steps teach nearly nothing: give it more than {minutes:g} minutes")
+    if not is_large_for(train.images, session.recipe):
+        return notes
+    gigabytes = math.prod(session.loader.pixels.shape) / 1e9
+    notes.append(f"a large set: its {gigabytes:.2g} GB of pixels are read as they are needed")
+    split_here = "val" in parts and parts["val"].source == train.source and train.splits is None
+    if split_here and session.recipe.data.similar and train.groups is None:
+        notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
+    return notes
