@@ -249,14 +249,8 @@ def _epoch(session: Session, step: int) -> float:
 def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader | None) -> Run:
     readers = [events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])]
     tell = tell_all(readers if session.team.leads else [])
-    tell(
-        {
-            "epoch": _epoch(session, first["step"]),
-            "rows": len(session.loader.targets),
-            "folder": str(run.folder),
-            **first,
-        }
-    )
+    where = {"epoch": _epoch(session, first["step"]), "folder": str(run.folder)}
+    tell({**where, "rows": len(session.loader.targets), **first})
     with _asked_to_stop(patient=session.team.size > 1 or bool(launch())) as asked:
         reason = train_steps(session, tell, stopping=asked)
     if reason == "interrupted":
