@@ -17,6 +17,7 @@ A matrix maps old pixels to new pixels in continuous coordinates: pixel (row i, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -65,22 +66,25 @@ def draw(spec: Augment, count: int, size: int, rng: np.random.Generator) -> Move
     """
     uniform = rng.uniform(-1, 1, (count, 5))
     mirrored = rng.random(count) < spec.mirror
-    flipped = rng.spawn(1)[0].random(count) < spec.flip  # by itself: the numbers that follow stay what they were
+    flipped = np.zeros(count, dtype=bool)
+    if spec.flip:  # by itself: the numbers that follow stay what they were
+        flipped = rng.spawn(1)[0].random(count) < spec.flip
     angle = np.deg2rad(spec.rotate) * uniform[:, 0]
     scale = (1 + spec.zoom) ** uniform[:, 1]
     shift = spec.shift * size * uniform[:, 2:4]
     shear = np.tan(np.deg2rad(spec.shear) * uniform[:, 4])
+    matrices = np.empty((count, 2, 3))
     linear = _linear(angle, scale, shear, np.where(mirrored, -1.0, 1.0), np.where(flipped, -1.0, 1.0))
-    centre = np.full(2, size / 2)
-    matrices = np.concatenate([linear, (centre + shift - linear @ centre)[..., None]], axis=2)
+    matrices[:, :, :2] = linear
+    matrices[:, :, 2] = shift + size / 2 * (1 - linear.sum(axis=2))
     return Moves(matrices, mirrored ^ flipped)
 
 
 def _linear(angle: Matrices, scale: Matrices, shear: Matrices, across: Matrices, down: Matrices) -> Matrices:
     """Mirror first, then shear along x, then zoom and turn: (N, 2, 2)."""
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    columns = [cos * across, (shear * cos - sin) * down, sin * across, (shear * sin + cos) * down]
-    return np.stack(columns, axis=1).reshape(-1, 2, 2)
+    rows = [[cos * across, (shear * cos - sin) * down], [sin * across, (shear * sin + cos) * down]]
+    return np.array(rows).transpose(2, 0, 1)
 
 
 def draw_frames(spec: Augment, to_pixels: Matrices, side: int, size: int, rng: np.random.Generator) -> Matrices:
@@ -176,13 +180,13 @@ def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant", 
 
 
 def as_pixels(values: Tensor) -> Tensor:
-    """Return floating values rounded to uint8; what is uint8 stays as it is."""
+    """Return floating values (N, H, W, C), none of them below 0, rounded to uint8; what is uint8 stays as it is."""
     if not values.is_floating_point():
         return values
-    values = values.round().clamp_(0, 255)
-    if values.device.type == "cpu":  # NumPy's conversion is the faster one
-        return torch.from_numpy(values.numpy().astype(np.uint8))
-    return values.to(torch.uint8)
+    if values.device.type == "cpu":  # OpenCV rounds, saturates and converts in one go
+        rounded = cv2.convertScaleAbs(values.flatten(1).numpy())
+        return torch.from_numpy(rounded).view(values.shape)
+    return values.round().clamp_(0, 255).to(torch.uint8)
 
 
 def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[int, int]) -> Tensor:
@@ -190,11 +194,18 @@ def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[in
     height, width = planes.shape[2:]
     back = inverted(matrices) * np.array([[2 / width], [2 / height]])
     back[:, :, 2] -= 1  # torch counts from −1 to 1 across the image
-    a, b, c = torch.as_tensor(back, dtype=planes.dtype).to(planes.device)[..., None].unbind(2)
-    y, x = (torch.arange(side, dtype=planes.dtype, device=planes.device) + 0.5 for side in shape)
-    places = (a * x)[:, :, None] + (b * y + c)[..., None]  # a plane of x, a plane of y: sooner made than pairs
-    grid = places.permute(0, 2, 3, 1)
+    maps = torch.as_tensor(back, dtype=planes.dtype).to(planes.device)
+    places = maps.flatten(0, 1) @ _pixels(shape, planes.dtype, planes.device)
+    grid = places.view(-1, 2, *shape).permute(0, 2, 3, 1)  # a plane of x, a plane of y: sooner made than pairs
     return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
+
+
+@lru_cache(maxsize=8)
+def _pixels(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (3, H·W): x, y and 1 of each pixel's centre."""
+    y, x = (torch.arange(side, dtype=dtype, device=device) + 0.5 for side in shape)
+    centres = [x.expand(shape), y[:, None].expand(shape), torch.ones(shape, dtype=dtype, device=device)]
+    return torch.stack(centres).flatten(1)
 
 
 def _finer(matrices: Matrices) -> NDArray[np.int64]:

@@ -85,7 +85,8 @@ def light_numpy(
 def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Tensor:
     """Return images (N, H, W, C), uint8 or float32 in gray levels, in other light, on their own device.
 
-    It does what `light_numpy` does, and rounds once, at the end, where the images are uint8.
+    It does what `light_numpy` does, and rounds once, at the end, where the images are uint8; the memory of others is
+    used.
     """
     if not _changes(spec):
         return images
@@ -120,13 +121,14 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share
         brightness=spec.brightness * uniform[places, 2:] + spec.channel_shift * shifts[places],
         blur=spec.blur * positive[places, 0],
         noise=255 * spec.noise * positive[places, 1],
-        erased=_rectangles(spec.erase, count, height, width, rng)[places],
+        erased=_rectangles(spec, count, height, width, rng)[places],
     )
 
 
-def _rectangles(share: float, count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    chosen, at_x, at_y, size, aspect = rng.random((5, count))  # whatever the share: what is drawn next depends on it
-    if not share:
+def _rectangles(spec: Augment, count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    if spec.erase or spec.noise:  # the noise is drawn next: it does not depend on what is erased
+        chosen, at_x, at_y, size, aspect = rng.random((5, count))
+    if not spec.erase:
         return np.zeros((count, 4), dtype=np.int64)
     area = _ERASED_AREA[0] + (_ERASED_AREA[1] - _ERASED_AREA[0]) * size
     ratio = _ERASED_ASPECT ** (2 * aspect - 1)
@@ -134,7 +136,7 @@ def _rectangles(share: float, count: int, height: int, width: int, rng: np.rando
     high = np.rint(height * np.sqrt(area / ratio)).astype(np.int64)
     left, top = (at_x * (width - wide + 1)).astype(np.int64), (at_y * (height - high + 1)).astype(np.int64)
     rectangles: NDArray[np.int64] = np.stack([left, top, left + wide, top + high], axis=1)
-    rectangles[chosen >= share] = 0
+    rectangles[chosen >= spec.erase] = 0
     return rectangles
 
 
@@ -173,7 +175,7 @@ def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
 
 
 def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tensor | None) -> Tensor:
-    """Return values (N, H, W, C) in the light that `_tables` holds, not rounded."""
+    """Return values (N, H, W, C), whose memory is used, in the light that `_tables` holds, not rounded."""
 
     def on_device(drawn: Floats) -> Tensor:
         return torch.from_numpy(drawn).to(values.device).reshape(len(values), 1, 1, -1)
@@ -182,7 +184,7 @@ def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tenso
     added = 255 * on_device(strengths.brightness if spec.channel_shift else strengths.brightness[:, :1])
     if mean is not None:
         added = added + (1 - contrast) * mean.mean(dim=1).reshape(-1, 1, 1, 1)
-    lit = (values * contrast).add_(added).clamp_(0, 255)
+    lit = values.mul_(contrast).add_(added).clamp_(0, 255)
     return lit.div_(255).pow_(on_device(strengths.gamma)).mul_(255) if spec.gamma else lit
 
 

@@ -120,8 +120,9 @@ def fit_all(
 
 def inverted(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the inverse maps (N, 2, 3) of affine maps (N, 2, 3)."""
-    linear = np.linalg.inv(matrices[:, :, :2])
-    return np.concatenate([linear, -linear @ matrices[:, :, 2:]], axis=2)
+    (a, b, x), (c, d, y) = matrices.transpose(1, 2, 0)
+    back = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / (a * d - b * c)
+    return np.ascontiguousarray(back.transpose(2, 0, 1))
 
 
 @runtime_checkable
