@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from viewfinder.config import Data
-from viewfinder.models.blocks import Pixels, Residual, Scaling, conv
+from viewfinder.models.blocks import Dropout, Pixels, Residual, Scaling, conv
 from viewfinder.models.options import Blocks, Count, Network, Rate, one_each
 
 __all__ = ["ConvNet"]
@@ -46,7 +46,7 @@ class ConvNet(Network):
             for _ in range(depth):
                 layers.append(self._block(channels, width, padded=stage >= self.unpadded))
                 channels = width
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(self.dropout), nn.Linear(channels, outputs)]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(self.dropout), nn.Linear(channels, outputs)]
         return nn.Sequential(*layers, *head)
 
     def _block(self, channels: int, width: int, padded: bool) -> nn.Module:

@@ -118,10 +118,11 @@ class Session:
         self.network.load_state_dict(_under("raw.", tensors))
         if self.averages:
             self.averages.values = {k: v.to(self.device) for k, v in _under("network.", tensors).items()}
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in _under("optimiser.", tensors).items():
             index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = value
+            moments.setdefault(int(index), {})[name] = _lying_as(parameters[int(index)], value)
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.sums = {k: v.to(self.device) for k, v in _under("sums.", tensors).items()}
@@ -270,6 +271,11 @@ def _repairable(error: DataError, session: Session) -> DataError:
 
 def _share(part: float, whole: float) -> float:
     return round(part / whole, 4) if whole else 0.0
+
+
+def _lying_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return a moment in the order in memory of its parameter, which fused optimisers take for granted."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -24,11 +24,11 @@ def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
 
 
 def _adamw(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon)
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True)
 
 
 def _adam(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon)
+    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True)
 
 
 def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
