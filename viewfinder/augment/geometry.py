@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder.augment.device import on_device
 from viewfinder.config import Augment
 from viewfinder.data.images import inverted
 
@@ -172,7 +173,7 @@ def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant", 
         moved = planes.new_empty((*planes.shape[:2], size, size))
         times = _finer(matrices)
         for k in np.unique(times).tolist():
-            rows = torch.from_numpy(np.flatnonzero(times == k)).to(planes.device)
+            rows = on_device(np.flatnonzero(times == k), planes.device)
             fine = _sampled(planes[rows], k * matrices[times == k], border, (k * size, k * size))
             moved[rows] = F.avg_pool2d(fine, k)
     moved = moved.permute(0, 2, 3, 1).contiguous()
@@ -194,7 +195,7 @@ def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[in
     height, width = planes.shape[2:]
     back = inverted(matrices) * np.array([[2 / width], [2 / height]])
     back[:, :, 2] -= 1  # torch counts from −1 to 1 across the image
-    maps = torch.as_tensor(back, dtype=planes.dtype).to(planes.device)
+    maps = on_device(torch.as_tensor(back, dtype=planes.dtype), planes.device)
     places = maps.flatten(0, 1) @ _pixels(shape, planes.dtype, planes.device)
     grid = places.view(-1, 2, *shape).permute(0, 2, 3, 1)  # a plane of x, a plane of y: sooner made than pairs
     return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import as_pixels
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
@@ -177,15 +178,15 @@ def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
 def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tensor | None) -> Tensor:
     """Return values (N, H, W, C), whose memory is used, in the light that `_tables` holds, not rounded."""
 
-    def on_device(drawn: Floats) -> Tensor:
-        return torch.from_numpy(drawn).to(values.device).reshape(len(values), 1, 1, -1)
+    def by_image(drawn: Floats) -> Tensor:
+        return on_device(drawn, values.device).reshape(len(values), 1, 1, -1)
 
-    contrast = on_device(strengths.contrast)
-    added = 255 * on_device(strengths.brightness if spec.channel_shift else strengths.brightness[:, :1])
+    contrast = by_image(strengths.contrast)
+    added = 255 * by_image(strengths.brightness if spec.channel_shift else strengths.brightness[:, :1])
     if mean is not None:
         added = added + (1 - contrast) * mean.mean(dim=1).reshape(-1, 1, 1, 1)
     lit = values.mul_(contrast).add_(added).clamp_(0, 255)
-    return lit.div_(255).pow_(on_device(strengths.gamma)).mul_(255) if spec.gamma else lit
+    return lit.div_(255).pow_(by_image(strengths.gamma)).mul_(255) if spec.gamma else lit
 
 
 def _radius(blur: float, shape: tuple[int, ...]) -> int:
@@ -204,7 +205,7 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     steps = np.arange(-radius, radius + 1, dtype=np.float32)
     weights = np.exp(-0.5 * (steps / sigmas.clip(0.05)[:, None]) ** 2)
     weights = (weights / weights.sum(axis=1, keepdims=True)).repeat(channels, axis=0)
-    kernels = torch.from_numpy(weights).to(images.device)
+    kernels = on_device(weights, images.device)
     planes = images.permute(0, 3, 1, 2).reshape(1, count * channels, height, width)
     planes = F.pad(planes, (radius, radius, radius, radius), mode="reflect")
     planes = F.conv2d(planes, kernels[:, None, None, :], groups=count * channels)
@@ -225,8 +226,8 @@ def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Shar
 def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Tensor:
     generator = torch.Generator(images.device).manual_seed(seed)
     noise = torch.randn((share.whole, *images.shape[1:]), device=images.device, generator=generator)
-    noise = noise if len(images) == share.whole else noise[torch.from_numpy(share.places).to(images.device)]
-    return (images + noise * torch.from_numpy(sigmas).to(images.device)[:, None, None, None]).clamp_(0, 255)
+    noise = noise if len(images) == share.whole else noise[on_device(share.places, images.device)]
+    return (images + noise * on_device(sigmas, images.device)[:, None, None, None]).clamp_(0, 255)
 
 
 def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats, out: Pixels) -> Pixels:
@@ -240,7 +241,7 @@ def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats, out: Pi
 
 
 def _erased_torch(images: Tensor, rectangles: NDArray[np.int64], mean: Tensor) -> Tensor:
-    left, top, right, bottom = torch.from_numpy(rectangles).to(images.device).T[:, :, None]
+    left, top, right, bottom = on_device(rectangles, images.device).T[:, :, None]
     x, y = (torch.arange(side, device=images.device) for side in (images.shape[2], images.shape[1]))
     inside = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]
     return torch.where(inside[..., None], mean.round()[:, None, None, :], images)

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import (
     as_pixels,
     compose,
@@ -133,10 +134,9 @@ class Loader:
         if self._at_once:
             images = self._varied_at_once(mine, light)
         else:
-            images = torch.from_numpy(self._varied(mine, light)).to(self.device)
-        targets = self.task.collate(marked)
-        on_device = {name: values.to(self.device, non_blocking=True) for name, values in targets.items()}
-        return Batch(images, on_device, torch.from_numpy(rows))
+            images = on_device(self._varied(mine, light), self.device)
+        targets = {name: on_device(values, self.device) for name, values in self.task.collate(marked).items()}
+        return Batch(images, targets, torch.from_numpy(rows))
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Yield the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
@@ -208,9 +208,9 @@ class Loader:
 
     def _varied_at_once(self, pieces: Pieces, light: np.random.Generator) -> Tensor:
         if self._resident is None:
-            images = torch.from_numpy(self.pixels[pieces.rows]).to(self.device)
+            images = on_device(self.pixels[pieces.rows], self.device)
         else:
-            images = self._resident[torch.from_numpy(pieces.rows).to(self.device)]
+            images = self._resident[on_device(pieces.rows, self.device)]
         if self._framed or moving(self.augment):
             size = self.size if self._framed else None
             images = warp_torch(images.float(), pieces.matrices, self.augment.border, size)

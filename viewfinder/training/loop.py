@@ -7,6 +7,7 @@ and a training that was killed and resumed ends with the weights of one that nev
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -27,13 +28,13 @@ from viewfinder.training.events import Reader
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
 from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
+from viewfinder.training.readout import Readout
 from viewfinder.training.validation import Validation
 
 __all__ = ["Progress", "Session", "train_steps"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_EVENTS = 0.5
-UNCHECKED_ON_CUDA = 32  # losses that may wait before the host looks at them: looking makes the host wait
 
 
 @dataclass
@@ -87,7 +88,8 @@ class Session:
         self.optimiser = build_optimiser(self.network, self.recipe.optim)
         self.averages = Averages(self.network, spec.average) if spec.average else None
         self.sums: dict[str, Tensor] = {}
-        self.unchecked: list[tuple[int, Batch, Tensor]] = []
+        self.unchecked: list[tuple[int, Tensor, Tensor]] = []
+        """The step, the batch's rows and the loss of the steps that `check_finite` has not looked at."""
         self.forward = Compiled(self.network, self.device) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
@@ -198,28 +200,33 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
     session.optimiser.step()
     if session.averages:
         session.averages.update(session.network, progress.step, progress.total)
-    session.unchecked.append((progress.step, batch, losses["total"].detach()))
+    session.unchecked.append((progress.step, batch.rows, losses["total"].detach()))
     progress.step += 1
-    if session.device.type == "cpu" or len(session.unchecked) >= UNCHECKED_ON_CUDA:
+    if (
+        session.device.type == "cpu"
+    ):  # elsewhere looking makes the host wait: it looks before it speaks of NaN, and saves
         check_finite(session)
     return {name: value.detach() for name, value in losses.items()}
 
 
 def check_finite(session: Session, weights: bool = False) -> None:
     """Look at the losses since the last look, and at the weights if asked. Raises NonFiniteError."""
-    for step, batch, loss in session.unchecked:
-        if not torch.isfinite(loss):
-            raise _non_finite(session, f"the loss became {loss.item()}", step, batch)
-    if weights and session.unchecked:
+    if not session.unchecked:
+        return
+    losses = torch.stack([loss for _, _, loss in session.unchecked]).tolist()
+    for (step, rows, _), loss in zip(session.unchecked, losses, strict=True):
+        if not math.isfinite(loss):
+            raise _non_finite(session, f"the loss became {loss}", step, rows)
+    if weights:
         sums = torch.stack([p.detach().double().sum() for p in session.network.parameters()])
         if not torch.isfinite(sums).all():
-            step, batch, _ = session.unchecked[-1]
-            raise _non_finite(session, "a weight became NaN or infinite", step, batch)
+            step, rows, _ = session.unchecked[-1]
+            raise _non_finite(session, "a weight became NaN or infinite", step, rows)
     session.unchecked = session.unchecked[-1:] if not weights else []
 
 
-def _non_finite(session: Session, what: str, step: int, batch: Batch) -> NonFiniteError:
-    rows = [session.where(int(row)) for row in batch.rows]
+def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -> NonFiniteError:
+    rows = [session.where(int(row)) for row in rows_of_batch]
     shown = ", ".join(rows[:4]) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
     saved = next(iter(session.folder.glob("last-*.safetensors")), None)
     kept = f"the last good checkpoint is {saved}" if saved else "nothing was written yet"
@@ -292,6 +299,7 @@ class _Pace:
         self.start = self.saved = self.spoke = clock()
         self.said_step = session.progress.step
         self.said_data_seconds = session.progress.data_seconds
+        self.asked: Readout | None = None
 
     def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches and note how long each was waited for; save where the next one cannot be made."""
@@ -316,11 +324,15 @@ class _Pace:
         for name, value in losses.items():
             session.sums[name] = session.sums.get(name, 0) + value.double()
         session.progress.summed += 1
-        if now - self.spoke >= SECONDS_BETWEEN_EVENTS:
+        if not self.asked and now - self.spoke >= SECONDS_BETWEEN_EVENTS:
+            self.asked = Readout(losses)
+        if self.asked and self.asked.there():
+            loss, self.asked = self.asked.numbers(), None
+            if not all(map(math.isfinite, loss.values())):
+                check_finite(session)
             steps = session.progress.step - self.said_step
             speed = steps * session.loader.batch / (now - self.spoke)
             rate = session.optimiser.param_groups[0]["lr"]
-            loss = {name: value.item() for name, value in losses.items()}
             waited = _share(session.progress.data_seconds - self.said_data_seconds, now - self.spoke)
             self.say("train", loss=loss, lr=rate, images_per_second=round(speed, 1), waited=waited)
             self.spoke, self.said_step = now, session.progress.step
