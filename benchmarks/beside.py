@@ -31,6 +31,14 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
+def instructions() -> str:
+    """Return what the processor computes with: bfloat16 (AVX-512 with it), avx512, avx2, or its family's name."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.is_file() else []
+    known = {"avx512_bf16": "bfloat16", "avx512f": "avx512", "avx2": "avx2"}
+    return next((name for flag, name in known.items() if flag in flags), platform.machine().lower())
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -81,15 +89,20 @@ def lines_of(
         raise subprocess.CalledProcessError(child.returncode, command)
 
 
+def result_path(name: str) -> Path:
+    """Return where a report lies: results of processors that compute with other instructions are kept apart."""
+    return HERE / "results" / instructions() / f"{name}.json"
+
+
 def saved(name: str) -> dict[str, Any]:
-    """Return the report in `results/NAME.json`; an empty one where there is none, or it is of another processor."""
-    path = HERE / "results" / f"{name}.json"
+    """Return the report NAME; an empty one where there is none, or it is of another processor."""
+    path = result_path(name)
     report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return dict(report) if report.get("machine", "").startswith(processor()) else {}
 
 
 def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, quiet: bool = False) -> Path:
-    """Write a report to `results/NAME.json` with the date, the machine, its load and the packages' versions.
+    """Write a report to `results/…/NAME.json` with the date, the machine, its load and the packages' versions.
 
     The file is written beside and renamed: who reads it while a measurement goes on finds it whole.
     """
@@ -100,8 +113,8 @@ def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, 
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("viewfinder", *packages)},
     }
-    path = HERE / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = result_path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}")
     beside.write_text(json.dumps(about | dict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     beside.replace(path)

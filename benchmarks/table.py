@@ -3,7 +3,7 @@
     python benchmarks/table.py            # writes it
     python benchmarks/table.py --check    # exit 1 where the README says something else
 
-A row is left out where its results are not there. A test holds the README to them.
+Each kind of processor has a column; what was not measured there is blank. A test holds the README to the results.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 START, END = "<!-- measured: made by benchmarks/table.py -->\n", "<!-- end of measured -->\n"
+KINDS = {"bfloat16": "AVX-512 with bfloat16", "avx2": "AVX2 alone"}
+"""The folders of the results, as the table calls them."""
 Row = tuple[str, str]
 
 
@@ -36,15 +38,24 @@ def main() -> None:
 
 def table() -> str:
     """Return the table as Markdown."""
-    lines = ["| what | measured | where |", "|---|---|---|"]
+    lines = [f"| what | {' | '.join(KINDS.values())} |", "|---|" + "---|" * len(KINDS)]
     for name, rows in ROWS.items():
-        path = HERE / "results" / f"{name}.json"
-        if not path.is_file():
-            continue
-        said = rows(json.loads(path.read_text(encoding="utf-8")))
-        where = f"[{name}](benchmarks/results/{path.name})"
-        lines += [f"| {what} | {measured} | {where} |" for what, measured in said]
+        said = {kind: dict(rows(result)) for kind in KINDS if (result := read(kind, name))}
+        labels = list(dict.fromkeys(label for one in said.values() for label in one))
+        lines += [
+            "| " + " | ".join([label, *(cell(said, kind, label, name) for kind in KINDS)]) + " |" for label in labels
+        ]
     return "\n".join(lines) + "\n"
+
+
+def read(kind: str, name: str) -> dict[str, Any] | None:
+    path = HERE / "results" / kind / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def cell(said: dict[str, dict[str, str]], kind: str, label: str, name: str) -> str:
+    measured = said.get(kind, {}).get(label)
+    return f"[{measured}](benchmarks/results/{kind}/{name}.json)" if measured else ""
 
 
 def trained(result: dict[str, Any]) -> list[Row]:
@@ -121,9 +132,9 @@ def until_rmse(result: dict[str, Any]) -> list[Row]:
     for system, seeds in result["summary"].items():
         for seed, one in [] if system == "not_to_the_end" else seeds.items():
             if f"{system} seed {seed}" not in cut and one["ratio"] and one["ours_at_their_end"]:
-                what = f"`keypoints` until the best of `{system}` in Keras, {one['best']:.2f} px"
+                soon = f"{one['best']:.2f} px: {one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon"
                 at_end = f"{one['ours_at_their_end']:.2f} px in all of theirs"
-                rows.append((what, f"{one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon; {at_end}"))
+                rows.append((f"`keypoints` until the best of `{system}` in Keras", f"{soon}; {at_end}"))
     return rows
 
 
@@ -132,7 +143,8 @@ def step(result: dict[str, Any]) -> list[Row]:
         (
             f"steps of `{one['system']}` {'with' if one['augmented'] else 'without'} augmentation"
             f", {one['threads']} thread{'s' * (one['threads'] != 1)}",
-            f"{one['ours']['cpu']:.0f} images a processor second, {one['ratio_cpu']:.2f} × Keras",
+            f"{one['ours']['wall']:.0f} images a second, {one['ratio_wall']:.2f} × Keras"
+            f" (by processor time {one['ratio_cpu']:.2f} ×)",
         )
         for one in result["images_a_second"]
     ]
