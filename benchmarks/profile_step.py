@@ -23,9 +23,10 @@ from beside import data_folder, save
 
 import viewfinder as vf
 from viewfinder.config import load_recipe
+from viewfinder.training.device import settled
 from viewfinder.training.distributed import ALONE
 from viewfinder.training.loop import Session, train_step
-from viewfinder.training.start import _session, _settled, split_for
+from viewfinder.training.start import _session, split_for
 
 DIGITS, FACES = "digit-recognizer.zip", "facial-keypoints-detection.zip"
 SETS = {
@@ -82,7 +83,7 @@ def profiled(name: str, steps: int) -> dict[str, float]:
 
 def session_of(name: str, folder: Path) -> Session:
     cpu = torch.device("cpu")
-    recipe = _settled(load_recipe(name), cpu)
+    recipe = settled(load_recipe(name), cpu)
     train, _ = split_for(vf.read(data_folder() / SETS[name]), recipe)
     session = _session(recipe, {"train": train}, folder, cpu, ALONE)
     session.progress.total = 10**6

@@ -14,8 +14,12 @@ __all__ = ["notes_on"]
 FEW_STEPS = 50
 
 
-def notes_on(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
-    """Return what is done in another way because the set is large, or for the sake of the minutes."""
+def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = False) -> list[str]:
+    """Return what is done in another way because the set is large, or for the sake of the minutes.
+
+    Args:
+        crowded: one thread is used because other programs keep the cores busy.
+    """
     train, minutes = parts["train"], session.recipe.train.minutes
     notes = [
         f"for {minutes:g} minutes: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
@@ -24,6 +28,10 @@ def notes_on(session: Session, parts: Mapping[str, Dataset]) -> list[str]:
     ]
     if minutes and session.progress.total < FEW_STEPS:
         notes.append(f"so few steps teach nearly nothing: give it more than {minutes:g} minutes")
+    if crowded:
+        notes.append(
+            "other programs keep the cores busy: one thread is much faster now, so one is used (train.threads)"
+        )
     if not is_large_for(train.images, session.recipe):
         return notes
     gigabytes = math.prod(session.loader.pixels.shape) / 1e9

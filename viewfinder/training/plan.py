@@ -18,6 +18,9 @@ __all__ = ["Speed", "measure_speed", "plan_epochs", "plan_minutes"]
 
 SHARE_FOR_MEASURING = 0.02
 SHARE_FOR_VALIDATION = 0.08
+SHARE_FOR_COMPARING = 0.1
+MUCH_SLOWER = 1.3
+"""All threads together are given up where one alone is so many times as fast."""
 MOST_VALIDATIONS = 40
 WARM_STEPS = 3
 PIXELS_MEASURED = 16_000_000
@@ -26,11 +29,15 @@ PIXELS_MEASURED = 16_000_000
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds a step, seconds a validation, and what measuring them took."""
+    """Seconds a step, seconds a validation, what measuring them took, and whether the cores are too busy for threads.
+
+    Where other programs keep all cores busy, each step waits for the thread that lost its core.
+    """
 
     step: float
     validation: float
     measuring: float
+    crowded: bool = False
 
 
 def plan_epochs(recipe: Recipe, steps_per_epoch: int) -> Progress:
@@ -54,24 +61,43 @@ def plan_minutes(recipe: Recipe, steps_per_epoch: int, minutes: float, speed: Sp
     return Progress(total, _evenly(total, count))
 
 
-def measure_speed(session: Session, minutes: float, clock: Callable[[], float] = time.monotonic) -> Speed:
-    """Train a session that will be thrown away for a moment, and validate once; the leading process's clock counts."""
+def measure_speed(
+    session: Session, minutes: float, clock: Callable[[], float] = time.monotonic, *, one_thread_may_do: bool = False
+) -> Speed:
+    """Train a session that will be thrown away for a moment, and validate once; the leading process's clock counts.
+
+    With `one_thread_may_do`, torch is left with one thread where that is much faster than all of them are now.
+    """
     session.progress.total = 10**9  # the very beginning of a long course: the smallest rates
-    start, limit = clock(), max(0.3, minutes * 60 * SHARE_FOR_MEASURING)
+    start, seconds = clock(), minutes * 60
+    step, crowded = _seconds_a_step(session, max(0.3, seconds * SHARE_FOR_MEASURING), clock), False
+    threads = torch.get_num_threads()
+    worth_it = (WARM_STEPS + 2) * step * threads < SHARE_FOR_COMPARING * seconds
+    if one_thread_may_do and threads > 1 and worth_it:
+        torch.set_num_threads(1)
+        alone = _seconds_a_step(session, 0, clock)
+        crowded = alone * MUCH_SLOWER < step
+        step = alone if crowded else step
+        torch.set_num_threads(1 if crowded else threads)
+    validation = _seconds_to_validate(session, clock)
+    if validation < SHARE_FOR_MEASURING * seconds:  # the first one is slower than those that follow
+        validation = _seconds_to_validate(session, clock)
+    return session.team.agreed(Speed(step, validation, clock() - start, crowded))
+
+
+def _seconds_a_step(session: Session, at_least: float, clock: Callable[[], float]) -> float:
+    """Return the median over the steps of so many seconds, of two steps at least."""
     marks: list[float] = []
+    start = clock()
     with closing(session.loader.batches(0, 10**9)) as batches:
         for batch in batches:
             train_step(session, batch)
             if session.device.type == "cuda":
                 torch.cuda.synchronize(session.device)  # the host runs ahead: the step has only been asked for
             marks.append(clock())
-            if session.team.agreed(len(marks) > WARM_STEPS + 1 and marks[-1] - start > limit):
+            if session.team.agreed(len(marks) > WARM_STEPS + 1 and marks[-1] - start > at_least):
                 break
-    step = statistics.median(later - earlier for earlier, later in pairwise(marks[WARM_STEPS:]))
-    validation = _seconds_to_validate(session, clock)
-    if validation < SHARE_FOR_MEASURING * minutes * 60:  # the first one is slower than those that follow
-        validation = _seconds_to_validate(session, clock)
-    return session.team.agreed(Speed(step, validation, clock() - start))
+    return statistics.median(later - earlier for earlier, later in pairwise(marks[WARM_STEPS:]))
 
 
 def _seconds_to_validate(session: Session, clock: Callable[[], float]) -> float:

@@ -33,6 +33,7 @@ from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
 from viewfinder.training import events
 from viewfinder.training.checkpoint import write_text
+from viewfinder.training.device import chosen_device, quiet_torch, settled
 from viewfinder.training.distributed import Team, join, launch, restarted
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Loader
@@ -89,21 +90,21 @@ def train(
     if epochs is not None and minutes is None:
         changed["train.minutes"] = None
     team = join()
-    where = _device(device, team)
-    wanted = team.agreed(_settled(load_recipe(recipe, changed), where))
+    where = chosen_device(device, team)
+    wanted = team.agreed(settled(load_recipe(recipe, changed), where))
     with team.in_turn():
         parts = _parts(dataset, val, wanted)
     begun = team.agreed(_begun(out, wanted))
     folder = begun or team.agreed(_new_folder(out, wanted) if team.leads else Path())
     threads = wanted.train.threads or team.threads
-    with _quiet_torch(threads, where):
+    with quiet_torch(threads, where):
         with team.in_turn():
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
             return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
         _compile(session, on_event)
         planned = _plan(session, parts)
-        info = team.agreed(_info(session, parts, threads))
+        info = team.agreed(_info(session, parts, torch.get_num_threads()))
         _same_data(info, parts)
         if team.leads:
             _make_folder(folder, session, info, parts)
@@ -127,8 +128,8 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
-    where = _device(run.info["device"], team)
-    with _quiet_torch(threads, where):
+    where = chosen_device(run.info["device"], team)
+    with quiet_torch(threads, where):
         with team.in_turn():
             session = _session(run.recipe, parts, run.folder, where, team)
         return _go_on(Run(run.folder, run.info, parts), session, on_event)
@@ -259,18 +260,20 @@ def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader
 
 
 def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
-    """Fix the session's steps and return the event that tells them."""
-    recipe, per_epoch = session.recipe, session.loader.steps_per_epoch
+    """Fix the session's steps, and where nobody says how many, its threads; return the event that tells them."""
+    recipe, per_epoch, crowded = session.recipe, session.loader.steps_per_epoch, False
     start: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
     if recipe.train.minutes:
         thrown_away = _session(recipe, parts, session.folder, session.device, session.team)
-        speed = measure_speed(thrown_away, recipe.train.minutes)
+        free = recipe.train.threads is None and session.team.size == 1 and session.device.type == "cpu"
+        speed = measure_speed(thrown_away, recipe.train.minutes, one_thread_may_do=free)
+        crowded = speed.crowded
         session.progress = plan_minutes(recipe, per_epoch, recipe.train.minutes, speed)
         start |= {"seconds_per_step": speed.step, "seconds_per_validation": speed.validation}
     else:
         session.progress = plan_epochs(recipe, per_epoch)
     progress = session.progress
-    if notes := notes_on(session, parts):
+    if notes := notes_on(session, parts, crowded):
         start["notes"] = notes
     return start | {"total": progress.total, "validations": len(progress.validate_after)}
 
@@ -338,40 +341,6 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
         "launch": launch(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-def _settled(recipe: Recipe, device: torch.device) -> Recipe:
-    """Return the recipe with "auto" decided for this device, as the run records it: a resume decides nothing."""
-    if recipe.train.precision != "auto":
-        return recipe
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    return load_recipe(recipe, {"train.precision": "bfloat16" if fast else "float32"})
-
-
-def _device(name: str, team: Team) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = name.partition(":")
-    if kind == "cuda" and team.size > 1:
-        number = str(team.local_rank)
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
-        raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
-    return torch.device(f"{kind}:{number}" if number else kind)
-
-
-@contextlib.contextmanager
-def _quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
-    """Set the thread count, and leave torch's threads and generators, those of this device, as they were."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

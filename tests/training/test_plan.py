@@ -1,0 +1,64 @@
+"""What is fixed before the first step: how many threads, where other programs keep the cores busy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from viewfinder import tasks
+from viewfinder.config import load_recipe
+from viewfinder.data.targets import Labels
+from viewfinder.training.loader import Loader
+from viewfinder.training.loop import Session
+from viewfinder.training.plan import measure_speed
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    """Yield a small training that may use two threads."""
+    recipe = load_recipe("digits", {"train.batch": 16, "data.size": 16, "train.precision": "float32"})
+    task, targets = tasks.create(recipe, ("a", "b")), Labels(np.arange(32) % 2)
+    task.prepare(targets)
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 16, 16, 1), dtype=np.uint8)
+    loader = Loader(
+        pixels, targets, names=("a", "b"), task=task, batch=16, augment=recipe.augment, seed=0
+    )  # fmt: skip
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    parts = (task, task.build(), loader, None, task.metrics[0], None, Path(), str, torch.device("cpu"))
+    yield Session(recipe, *parts)
+    torch.set_num_threads(before)
+
+
+def clock(together: float, alone: float) -> Callable[[], float]:
+    """Return a clock on which a step takes so long with two threads, and so long with one."""
+    now = 0.0
+
+    def seconds() -> float:
+        nonlocal now
+        now += alone if torch.get_num_threads() == 1 else together
+        return now
+
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("together", "alone", "minutes", "threads"),
+    [(10, 1, 20, 1), (1, 1.7, 20, 2), (1.2, 1, 20, 2), (10, 1, 2, 2)],
+    ids=["much faster alone", "faster together", "nearly the same", "no time to compare"],
+)
+def test_one_thread_trains_where_the_others_only_stand_in_its_way(
+    session: Session, together: float, alone: float, minutes: float, threads: int
+) -> None:
+    speed = measure_speed(session, minutes, clock(together, alone), one_thread_may_do=True)
+    assert (torch.get_num_threads(), speed.crowded) == (threads, threads == 1)
+    assert speed.step == pytest.approx(alone if threads == 1 else together)
+
+
+def test_threads_that_somebody_asked_for_are_kept(session: Session) -> None:
+    speed = measure_speed(session, 20, clock(10, 1))
+    assert (torch.get_num_threads(), speed.crowded, speed.step) == (2, False, pytest.approx(10))

@@ -1,0 +1,49 @@
+"""What a training runs on: its device, the precision that this computes in, its threads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from viewfinder.config import Recipe, load_recipe
+from viewfinder.errors import RunError
+from viewfinder.training.distributed import Team
+
+__all__ = ["chosen_device", "quiet_torch", "settled"]
+
+
+def settled(recipe: Recipe, device: torch.device) -> Recipe:
+    """Return the recipe with "auto" decided for this device, as the run records it: a resume decides nothing."""
+    if recipe.train.precision != "auto":
+        return recipe
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    return load_recipe(recipe, {"train.precision": "bfloat16" if fast else "float32"})
+
+
+def chosen_device(name: str, team: Team) -> torch.device:
+    """Return the device of that name, in a team the one of this process. Raises RunError where there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and team.size > 1:
+        number = str(team.local_rank)
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
+        raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
+    return torch.device(f"{kind}:{number}" if number else kind)
+
+
+@contextlib.contextmanager
+def quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
+    """Set the thread count, and leave torch's threads and generators, those of this device, as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before)
