@@ -18,8 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 START, END = "<!-- measured: made by benchmarks/table.py -->\n", "<!-- end of measured -->\n"
-KINDS = {"bfloat16": "AVX-512 with bfloat16", "avx2": "AVX2 alone"}
-"""The folders of the results, as the table calls them."""
+COLUMNS = {"bfloat16": "AVX-512 with bfloat16", "avx512": "AVX-512", "avx2": "AVX2 alone"}
+"""By the results' folder; a folder of another name is called by it."""
 Row = tuple[str, str]
 
 
@@ -38,24 +38,33 @@ def main() -> None:
 
 def table() -> str:
     """Return the table as Markdown."""
-    lines = [f"| what | {' | '.join(KINDS.values())} |", "|---|" + "---|" * len(KINDS)]
+    kinds = sorted((path.name for path in (HERE / "results").iterdir() if path.is_dir()), key=place)
+    lines = [f"| what | {' | '.join(COLUMNS.get(kind, kind) for kind in kinds)} |", "|---|" + "---|" * len(kinds)]
     for name, rows in ROWS.items():
-        said = {kind: dict(rows(result)) for kind in KINDS if (result := read(kind, name))}
-        labels = list(dict.fromkeys(label for one in said.values() for label in one))
-        lines += [
-            "| " + " | ".join([label, *(cell(said, kind, label, name) for kind in KINDS)]) + " |" for label in labels
-        ]
+        said = {kind: unique(rows(result)) if (result := read(kind, name)) else {} for kind in kinds}
+        labels = dict.fromkeys(label for one in said.values() for label in one)
+        for label in labels:
+            cells = [cell(said[kind].get(label), f"benchmarks/results/{kind}/{name}.json") for kind in kinds]
+            lines.append(f"| {' | '.join([label, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def place(kind: str) -> tuple[int, str]:
+    return (list(COLUMNS).index(kind) if kind in COLUMNS else len(COLUMNS), kind)
+
+
+def unique(rows: list[Row]) -> dict[str, str]:
+    assert len(dict(rows)) == len(rows), f"two rows of one name: {[label for label, _ in rows]}"
+    return dict(rows)
+
+
+def cell(measured: str | None, file: str) -> str:
+    return f"[{measured}]({file})" if measured else ""
 
 
 def read(kind: str, name: str) -> dict[str, Any] | None:
     path = HERE / "results" / kind / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def cell(said: dict[str, dict[str, str]], kind: str, label: str, name: str) -> str:
-    measured = said.get(kind, {}).get(label)
-    return f"[{measured}](benchmarks/results/{kind}/{name}.json)" if measured else ""
 
 
 def trained(result: dict[str, Any]) -> list[Row]:
@@ -134,7 +143,7 @@ def until_rmse(result: dict[str, Any]) -> list[Row]:
             if f"{system} seed {seed}" not in cut and one["ratio"] and one["ours_at_their_end"]:
                 soon = f"{one['best']:.2f} px: {one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon"
                 at_end = f"{one['ours_at_their_end']:.2f} px in all of theirs"
-                rows.append((f"`keypoints` until the best of `{system}` in Keras", f"{soon}; {at_end}"))
+                rows.append((f"`keypoints` until the best of `{system}` in Keras, seed {seed}", f"{soon}; {at_end}"))
     return rows
 
 

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from beside import HERE, data_folder, save
+from beside import data_folder, result_path, save
 
 import viewfinder as vf
 from viewfinder.training.run import Run, open_run
@@ -73,7 +73,7 @@ def figures(run: Run) -> dict[str, Any]:
 
 def keep(one: dict[str, Any]) -> None:
     """Put a training's figures among the results, in the place of those of an equal one."""
-    path = HERE / "results" / "trained.json"
+    path = result_path("trained")
     known = json.loads(path.read_text(encoding="utf-8"))["trainings"] if path.is_file() else []
     same = ("set", "recipe", "minutes", "size", "answered_at", "merged", "seed", "threads")
     others = [other for other in known if any(other[key] != one[key] for key in same)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from viewfinder.augment.geometry import compose, draw, draw_frames, identity, warp_numpy, warp_torch
+from viewfinder.augment.geometry import as_pixels, compose, draw, draw_frames, identity, warp_numpy, warp_torch
 from viewfinder.config import Augment
 from viewfinder.data.images import fit
 from viewfinder.data.targets import PointSets, move_points
@@ -23,6 +23,12 @@ Warp = Callable[..., NDArray[np.uint8]]
 
 def by_torch(images: NDArray[np.uint8], *how: Any) -> NDArray[np.uint8]:
     return warp_torch(torch.from_numpy(images), *how).numpy()
+
+
+def test_values_become_the_nearest_gray_level_and_what_is_too_bright_is_white() -> None:
+    values = torch.tensor([0.0, 0.4, 0.6, 1.5, 2.5, 254.4, 254.6, 300.0]).reshape(2, 2, 2, 1)
+    assert as_pixels(values).flatten().tolist() == [0, 0, 1, 2, 2, 254, 255, 255]
+    assert as_pixels(values.permute(0, 2, 1, 3)).flatten().tolist() == [0, 1, 0, 2, 2, 255, 254, 255]
 
 
 BACKENDS = pytest.mark.parametrize("warp", [warp_numpy, by_torch], ids=["numpy", "torch"])

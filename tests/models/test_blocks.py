@@ -49,3 +49,23 @@ def test_dropout_leaves_evaluation_and_the_type_alone() -> None:
     assert torch.equal(Dropout(0.5).eval()(x), x)
     assert torch.equal(Dropout(0.0).train()(x), x)
     assert Dropout(0.5).train()(x).dtype == torch.bfloat16
+
+
+def test_dropout_does_not_break_a_compiled_network_in_two() -> None:
+    from torch._dynamo import explain
+
+    assert explain(Dropout(0.5).train())(images(torch.channels_last)).graph_break_count == 0
+
+
+def test_nearly_everything_can_be_dropped() -> None:
+    assert (Dropout(0.9999999).train()(images(torch.channels_last)) == 0).float().mean() > 0.99
+
+
+def test_relu_after_pooling_is_relu_before_it() -> None:
+    pool, relu = torch.nn.MaxPool2d(2), torch.nn.ReLU()
+    x = (images(torch.channels_last) - 1.5).requires_grad_(True)
+    x.data[:8] = x.data[:8].sign() / 2  # many are equally large
+    (before,) = torch.autograd.grad(pool(relu(x)).square().sum(), x)
+    (after,) = torch.autograd.grad(relu(pool(x)).square().sum(), x)
+    assert torch.equal(pool(relu(x)), relu(pool(x)))
+    assert torch.equal(before, after)

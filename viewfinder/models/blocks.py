@@ -42,16 +42,16 @@ class Pixels(nn.Module):
 class Dropout(nn.Dropout):
     """Dropout whose chance costs a third on a CPU, where torch draws on one core: four units share 64 random bits.
 
-    The rate is rounded to 1/65,536. On other devices it is torch's own.
+    The rate is rounded to 1/65,536. On other devices, and compiled, it is torch's own.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p or x.device.type != "cpu":
+        if not self.training or not self.p or x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        kept = bits[: x.numel()] >= round(self.p * 2**16) - 2**15
-        lying_as_x = torch.empty_like(x, device="meta").stride()
-        return x * kept.as_strided(x.shape, lying_as_x).to(x.dtype).mul_(1 / (1 - self.p))
+        kept = bits[: x.numel()] >= min(round(self.p * 2**16), 2**16 - 1) - 2**15
+        strides = torch.empty_like(x, device="meta").stride()  # where x is not dense, those of the result
+        return x * kept.as_strided(x.shape, strides).to(x.dtype).mul_(1 / (1 - self.p))
 
 
 class SameConv(nn.Conv2d):

@@ -117,13 +117,14 @@ def _varied(dataset: Dataset, images: Sequence[Pixels], augment: Augment, data: 
     size, channels = (data.size, data.channels) if data else (max(images[0].shape[:2]), images[0].shape[2])
     side = round(size * data.detail) if data else size
     generator = np.random.default_rng(seed)
+    places = generator.spawn(1)[0]
     fitted = [fit(image, size, channels) for image in images]
     kept = [fit(image, side, channels) for image in images]
     still, large = (_moved(dataset, np.stack([one.matrix for one in every])) for every in (fitted, kept))
     copies = np.repeat(np.arange(len(fitted)), VERSIONS)
     moves = draw(augment, len(copies), size, generator)
     to_pixels = np.stack([one.matrix for one in kept])[copies]
-    matrices = compose(draw_frames(augment, to_pixels, side, size, generator.spawn(1)[0]), moves.matrices)
+    matrices = compose(draw_frames(augment, to_pixels, side, size, places), moves.matrices)
     each = zip(copies, matrices, strict=True)
     pixels = np.concatenate(
         [warp_numpy(kept[i].pixels[None], matrix[None], augment.border, size) for i, matrix in each]

@@ -80,8 +80,8 @@ def _heat(boxes: Tensor, height: int, width: int) -> Tensor:
     """Return (M, h · w): 1 in the cell of each box's centre, falling off around it."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / (2 * STRIDE)
     deviations = ((boxes[:, 2:] - boxes[:, :2]) * (SPREAD / STRIDE)).clamp(min=NARROWEST)
-    limits = torch.tensor([width - 1, height - 1], device=boxes.device)
-    middles = torch.minimum(centres.floor().clamp(min=0), limits)
+    middles = centres.floor().clamp(min=0)
+    middles = torch.stack([middles[:, 0].clamp(max=width - 1), middles[:, 1].clamp(max=height - 1)], dim=1)
     across, down = (
         torch.exp(
             -0.5

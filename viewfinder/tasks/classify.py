@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from viewfinder.augment.device import on_device
 from viewfinder.config import Recipe
 from viewfinder.data.answers import Label
 from viewfinder.data.targets import Labels
@@ -61,7 +62,7 @@ class Classify:
             self._weights = as_tensor(weights.astype(np.float32))
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        weights = None if self._weights is None else self._weights.to(outputs.device)
+        weights = None if self._weights is None else on_device(self._weights, outputs.device)
         smoothing = self.recipe.train.label_smoothing
         return {"total": F.cross_entropy(outputs.float(), targets["label"], weights, label_smoothing=smoothing)}
 

@@ -26,6 +26,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import Parameter
 
+from viewfinder.augment.device import on_device
 from viewfinder.augment.share import Share
 from viewfinder.data.cores import usable_cores
 from viewfinder.errors import RecipeError, RunError
@@ -98,7 +99,7 @@ class Team:
         if self.size == 1:
             return outputs
         if isinstance(outputs, Tensor):
-            return self._whole(outputs, torch.from_numpy(share.places).to(outputs.device), share.whole)
+            return self._whole(outputs, on_device(share.places, outputs.device), share.whole)
         if isinstance(outputs, dict):
             return {name: self.whole(one, share) for name, one in outputs.items()}
         each = [self.whole(one, share) for one in outputs]

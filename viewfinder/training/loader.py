@@ -119,10 +119,10 @@ class Loader:
         self.share = share or Share.all(batch)
         self.steps_per_epoch = len(pixels) // batch
         self._order = (-1, np.empty(0, dtype=np.int64))
-        on_device = self.device.type != "cpu"
+        on_gpu = self.device.type != "cpu"
         tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
-        self._at_once = backend == "torch" or (backend == "auto" and (on_device or tiny))
-        resident = self._at_once and on_device and in_memory(pixels)
+        self._at_once = backend == "torch" or (backend == "auto" and (on_gpu or tiny))
+        resident = self._at_once and on_gpu and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -35,6 +36,8 @@ __all__ = ["Progress", "Session", "train_steps"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_EVENTS = 0.5
+STEPS_AHEAD = 4
+"""A GPU is told so many steps before the host reads a loss: enough that it never waits, few enough to know it soon."""
 
 
 @dataclass
@@ -88,8 +91,12 @@ class Session:
         self.optimiser = build_optimiser(self.network, self.recipe.optim)
         self.averages = Averages(self.network, spec.average) if spec.average else None
         self.sums: dict[str, Tensor] = {}
-        self.unchecked: list[tuple[int, Tensor, Tensor]] = []
-        """The step, the batch's rows and the loss of the steps that `check_finite` has not looked at."""
+        self.asked: deque[tuple[int, Tensor, Readout]] = deque()
+        """The steps whose losses the host has not read, with their batches' rows."""
+        self.losses: dict[str, float] = {}
+        """By parts, of the last step that it has read."""
+        self.latest: tuple[int, Tensor] | None = None
+        """The last step that was taken, with its batch's rows."""
         self.forward = Compiled(self.network, self.device) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
@@ -119,7 +126,8 @@ class Session:
         tensors, state = load_checkpoint(self.folder, "last")
         self.network.load_state_dict(_under("raw.", tensors))
         if self.averages:
-            self.averages.values = {k: v.to(self.device) for k, v in _under("network.", tensors).items()}
+            known, saved = self.averages.values, _under("network.", tensors)
+            self.averages.values = {name: _lying_as(known[name], value) for name, value in saved.items()}
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in _under("optimiser.", tensors).items():
@@ -200,29 +208,30 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
     session.optimiser.step()
     if session.averages:
         session.averages.update(session.network, progress.step, progress.total)
-    session.unchecked.append((progress.step, batch.rows, losses["total"].detach()))
+    session.latest = progress.step, batch.rows
+    session.asked.append((*session.latest, Readout(losses)))
     progress.step += 1
-    if (
-        session.device.type == "cpu"
-    ):  # elsewhere looking makes the host wait: it looks before it speaks of NaN, and saves
-        check_finite(session)
+    check_finite(session, 0 if session.device.type == "cpu" else STEPS_AHEAD)
     return {name: value.detach() for name, value in losses.items()}
 
 
-def check_finite(session: Session, weights: bool = False) -> None:
-    """Look at the losses since the last look, and at the weights if asked. Raises NonFiniteError."""
-    if not session.unchecked:
+def check_finite(session: Session, ahead: int = 0) -> None:
+    """Read the losses of all steps but the last `ahead`. Raises NonFiniteError."""
+    while len(session.asked) > ahead:
+        step, rows, readout = session.asked.popleft()
+        session.losses = readout.numbers()
+        if not math.isfinite(total := session.losses["total"]):
+            raise _non_finite(session, f"the loss became {total}", step, rows)
+
+
+def check_all_finite(session: Session) -> None:
+    """Read the losses of all steps and look at the weights. Raises NonFiniteError."""
+    check_finite(session)
+    if not session.latest:
         return
-    losses = torch.stack([loss for _, _, loss in session.unchecked]).tolist()
-    for (step, rows, _), loss in zip(session.unchecked, losses, strict=True):
-        if not math.isfinite(loss):
-            raise _non_finite(session, f"the loss became {loss}", step, rows)
-    if weights:
-        sums = torch.stack([p.detach().double().sum() for p in session.network.parameters()])
-        if not torch.isfinite(sums).all():
-            step, rows, _ = session.unchecked[-1]
-            raise _non_finite(session, "a weight became NaN or infinite", step, rows)
-    session.unchecked = session.unchecked[-1:] if not weights else []
+    sums = torch.stack([p.detach().double().sum() for p in session.network.parameters()])
+    if not torch.isfinite(sums).all():
+        raise _non_finite(session, "a weight became NaN or infinite", *session.latest)
 
 
 def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -> NonFiniteError:
@@ -242,7 +251,7 @@ def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -
 def _validate(session: Session, pace: _Pace) -> str:
     """Validate, keep the best, and return why to end now, if there is a reason."""
     progress, spec = session.progress, session.recipe
-    check_finite(session, weights=True)
+    check_all_finite(session)
     train_loss = {name: (value / progress.summed).item() for name, value in session.sums.items()}
     train_loss = session.team.agreed(train_loss)
     session.sums, progress.summed = {}, 0
@@ -281,7 +290,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def _lying_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """Return a moment in the order in memory of its parameter, which fused optimisers take for granted."""
+    """Return a value in the order in memory of its parameter, which fused optimisers take for granted."""
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
@@ -299,7 +308,6 @@ class _Pace:
         self.start = self.saved = self.spoke = clock()
         self.said_step = session.progress.step
         self.said_data_seconds = session.progress.data_seconds
-        self.asked: Readout | None = None
 
     def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches and note how long each was waited for; save where the next one cannot be made."""
@@ -324,17 +332,12 @@ class _Pace:
         for name, value in losses.items():
             session.sums[name] = session.sums.get(name, 0) + value.double()
         session.progress.summed += 1
-        if not self.asked and now - self.spoke >= SECONDS_BETWEEN_EVENTS:
-            self.asked = Readout(losses)
-        if self.asked and self.asked.there():
-            loss, self.asked = self.asked.numbers(), None
-            if not all(map(math.isfinite, loss.values())):
-                check_finite(session)
+        if session.losses and now - self.spoke >= SECONDS_BETWEEN_EVENTS:
             steps = session.progress.step - self.said_step
             speed = steps * session.loader.batch / (now - self.spoke)
             rate = session.optimiser.param_groups[0]["lr"]
             waited = _share(session.progress.data_seconds - self.said_data_seconds, now - self.spoke)
-            self.say("train", loss=loss, lr=rate, images_per_second=round(speed, 1), waited=waited)
+            self.say("train", loss=session.losses, lr=rate, images_per_second=round(speed, 1), waited=waited)
             self.spoke, self.said_step = now, session.progress.step
             self.said_data_seconds = session.progress.data_seconds
 
@@ -342,7 +345,7 @@ class _Pace:
         return self.clock() - self.saved >= SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, name: str) -> None:
-        check_finite(self.session, weights=True)
+        check_all_finite(self.session)
         if self.session.team.leads:
             self.say("checkpoint", name=name, file=self.session.save(name).name)
         self.saved = self.clock() if name == "last" else self.saved

@@ -22,7 +22,7 @@ SHARE_FOR_COMPARING = 0.1
 MUCH_SLOWER = 1.3
 """All threads together are given up where one alone is so many times as fast."""
 MOST_VALIDATIONS = 40
-WARM_STEPS = 3
+WARM_STEPS, FEWEST_STEPS = 3, 3
 PIXELS_MEASURED = 16_000_000
 """Validating more than these is measured on a part."""
 
@@ -72,7 +72,7 @@ def measure_speed(
     start, seconds = clock(), minutes * 60
     step, crowded = _seconds_a_step(session, max(0.3, seconds * SHARE_FOR_MEASURING), clock), False
     threads = torch.get_num_threads()
-    worth_it = (WARM_STEPS + 2) * step * threads < SHARE_FOR_COMPARING * seconds
+    worth_it = (WARM_STEPS + 1 + FEWEST_STEPS) * step * threads < SHARE_FOR_COMPARING * seconds
     if one_thread_may_do and threads > 1 and worth_it:
         torch.set_num_threads(1)
         alone = _seconds_a_step(session, 0, clock)
@@ -86,7 +86,7 @@ def measure_speed(
 
 
 def _seconds_a_step(session: Session, at_least: float, clock: Callable[[], float]) -> float:
-    """Return the median over the steps of so many seconds, of two steps at least."""
+    """Return the median over the steps of so many seconds, of three steps at least."""
     marks: list[float] = []
     start = clock()
     with closing(session.loader.batches(0, 10**9)) as batches:
@@ -95,7 +95,7 @@ def _seconds_a_step(session: Session, at_least: float, clock: Callable[[], float
             if session.device.type == "cuda":
                 torch.cuda.synchronize(session.device)  # the host runs ahead: the step has only been asked for
             marks.append(clock())
-            if session.team.agreed(len(marks) > WARM_STEPS + 1 and marks[-1] - start > at_least):
+            if session.team.agreed(len(marks) > WARM_STEPS + FEWEST_STEPS and marks[-1] - start > at_least):
                 break
     return statistics.median(later - earlier for earlier, later in pairwise(marks[WARM_STEPS:]))
 

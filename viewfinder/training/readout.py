@@ -1,4 +1,4 @@
-"""What the host learns of a device without making either wait."""
+"""What the host learns of a device, which goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Readout"]
 
 
 class Readout:
-    """Numbers that were asked for and are read once they are there: at once on a CPU, on a GPU some steps later.
+    """Numbers of the device that are on their way: on a CPU they are there at once, on a GPU when it has got so far.
 
     Args:
         values: one number each, on one device.
@@ -25,11 +25,8 @@ class Readout:
         if self._copied:
             self._copied.record(torch.cuda.current_stream(every.device))
 
-    def there(self) -> bool:
-        """Whether the numbers can be read now."""
-        return self._copied is None or bool(self._copied.query())  # type: ignore[no-untyped-call]
-
     def numbers(self) -> dict[str, float]:
-        """Return the numbers, which must be there."""
-        assert self.there(), "the copy has not ended"
+        """Return the numbers; wait for them if they are not there yet."""
+        if self._copied:
+            self._copied.synchronize()
         return dict(zip(self._names, self._copy.tolist(), strict=True))
