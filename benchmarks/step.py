@@ -6,7 +6,8 @@ The same network, batch, optimiser and float32 on both sides, and the same rows;
 give the same answers with the same weights. Ours is the loader and the step of `viewfinder train`. Theirs is
 `model.fit`, on arrays that are ready or, with augmentation, on ImageDataGenerator; compiled by XLA where that is
 faster. The sides take turns in processes of their own on the same cores. "cpu" is images a second of processor time,
-which a busy machine changes less. A recipe that does not vary its images is measured without augmentation only.
+which a busy machine changes less. A recipe that does not vary its images is measured without augmentation only. Figures
+of other systems and thread counts stay in the results.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import math
 import tempfile
 import time
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from beside import HERE, in_own_process, pin, save, threads
+from beside import HERE, in_own_process, pin, save, saved, threads
 from time_to_accuracy import KERAS, split, write_rows
 from torch import nn
 
@@ -31,6 +33,7 @@ from viewfinder import tasks
 from viewfinder.augment.geometry import moving
 from viewfinder.config import Augment, Recipe, load_recipe
 from viewfinder.data.targets import Labels, PointSets
+from viewfinder.training.device import keeping_memory
 from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Progress, Session, train_step
 
@@ -49,7 +52,13 @@ def main() -> None:
     rows = [row for system in given.systems for row in measured(system, given)]
     print_table(rows)
     theirs = [row.pop("versions") for row in rows]
-    save("step", {"turns": given.turns, "keras": theirs[0], "images_a_second": rows}, ["torch"])
+    rows = [row | {"turns": given.turns, "date": date.today().isoformat()} for row in rows]
+    others = [row for row in saved("step").get("images_a_second", []) if case(row) not in map(case, rows)]
+    save("step", {"keras": theirs[0], "images_a_second": sorted([*others, *rows], key=case)}, ["torch"])
+
+
+def case(row: dict[str, Any]) -> tuple[int, int, bool]:
+    return SYSTEMS.index(row["system"]), row["threads"], row["augmented"]
 
 
 def arguments() -> argparse.Namespace:
@@ -108,7 +117,7 @@ def our_steps(system: str, path: Path, count: int, seconds: float, augment: bool
         recipe = recipe.model_copy(update={"augment": Augment()})
     session = our_session(recipe, dict(np.load(path)))
     at, used = [], []
-    with closing(session.loader.batches(0, session.progress.total)) as batches:
+    with keeping_memory(), closing(session.loader.batches(0, session.progress.total)) as batches:
         for batch in batches:
             train_step(session, batch)
             at.append(time.perf_counter())

@@ -1,8 +1,10 @@
-"""What a training runs on: its device, the precision that this computes in, its threads."""
+"""What a training runs on: its device, the precision that this computes in, its threads, its memory."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import platform
 from collections.abc import Iterator
 
 import torch
@@ -11,7 +13,13 @@ from viewfinder.config import Recipe, load_recipe
 from viewfinder.errors import RunError
 from viewfinder.training.distributed import Team
 
-__all__ = ["chosen_device", "quiet_torch", "settled"]
+__all__ = ["chosen_device", "keeping_memory", "quiet_torch", "settled"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""What glibc's <malloc.h> calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
+_KEPT = 2**30
+_USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26}
+"""Where glibc's own thresholds end as a process frees more and more."""
 
 
 def settled(recipe: Recipe, device: torch.device) -> Recipe:
@@ -43,7 +51,28 @@ def quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), keeping_memory():
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Keep what a step frees for the next one, up to a gigabyte; afterwards the system gets it back.
+
+    Else glibc gives back tensors of more than 32 MB at once, and much of what is left at the end of a step: thousands
+    of pages, which the system has to find and clear again for each step. Where there is no glibc, nothing is done.
+    """
+    glibc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    # an older one refuses the first; the second alone would make things worse
+    if not (glibc and glibc.mallopt(_MMAP_THRESHOLD, _KEPT)):
+        yield
+        return
+    glibc.mallopt(_TRIM_THRESHOLD, _KEPT)
+    try:
+        yield
+    finally:
+        for threshold, usual in _USUAL.items():
+            glibc.mallopt(threshold, usual)
+        glibc.malloc_trim(0)
