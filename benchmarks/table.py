@@ -156,6 +156,7 @@ def step(result: dict[str, Any]) -> list[Row]:
             f" (by processor time {one['ratio_cpu']:.2f} ×)",
         )
         for one in result["images_a_second"]
+        if one["threads"] == 2
     ]
 
 
