@@ -22,7 +22,7 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
     """
     train, minutes = parts["train"], session.recipe.train.minutes
     notes = [
-        f"for {minutes:g} minutes: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
+        f"for {minutes:g} minute{'s' * (minutes != 1)}: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
         for budget in session.recipe.budgets
         if minutes and budget.changes and budget.fits(minutes)
     ]

@@ -72,7 +72,7 @@ def measure_speed(
     start, seconds = clock(), minutes * 60
     step, crowded = _seconds_a_step(session, max(0.3, seconds * SHARE_FOR_MEASURING), clock), False
     threads = torch.get_num_threads()
-    worth_it = (WARM_STEPS + 1 + FEWEST_STEPS) * step * threads < SHARE_FOR_COMPARING * seconds
+    worth_it = (WARM_STEPS + 1 + FEWEST_STEPS) * step < SHARE_FOR_COMPARING * seconds
     if one_thread_may_do and threads > 1 and worth_it:
         torch.set_num_threads(1)
         alone = _seconds_a_step(session, 0, clock)
