@@ -21,13 +21,14 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
         crowded: one thread is used because other programs keep the cores busy.
     """
     train, minutes = parts["train"], session.recipe.train.minutes
+    time = f"{minutes or 0:g} minute{'s' * (minutes != 1)}"
     notes = [
-        f"for {minutes:g} minute{'s' * (minutes != 1)}: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
+        f"for {time}: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
         for budget in session.recipe.budgets
         if minutes and budget.changes and budget.fits(minutes)
     ]
     if minutes and session.progress.total < FEW_STEPS:
-        notes.append(f"so few steps teach nearly nothing: give it more than {minutes:g} minutes")
+        notes.append(f"so few steps teach nearly nothing: give it more than {time}")
     if crowded:
         notes.append(
             "other programs keep the cores busy: one thread is much faster now, so one is used (train.threads)"
