@@ -96,7 +96,7 @@ class Session:
         self.losses: dict[str, float] = {}
         """By parts, of the last step that it has read."""
         self.latest: tuple[int, Tensor] | None = None
-        """The last step that was taken, with its batch's rows."""
+        """The last step, with its batch's rows, after which nobody has looked at the weights."""
         self.forward = Compiled(self.network, self.device) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
@@ -225,13 +225,14 @@ def check_finite(session: Session, ahead: int = 0) -> None:
 
 
 def check_all_finite(session: Session) -> None:
-    """Read the losses of all steps and look at the weights. Raises NonFiniteError."""
+    """Read the losses of all steps, and look at the weights if they have changed. Raises NonFiniteError."""
     check_finite(session)
     if not session.latest:
         return
     sums = torch.stack([p.detach().double().sum() for p in session.network.parameters()])
     if not torch.isfinite(sums).all():
         raise _non_finite(session, "a weight became NaN or infinite", *session.latest)
+    session.latest = None
 
 
 def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -> NonFiniteError:
