@@ -14,6 +14,7 @@ import torch
 
 from viewfinder import tasks
 from viewfinder.augment.geometry import identity
+from viewfinder.augment.share import Share
 from viewfinder.config import Augment, Recipe
 from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.images import fit
@@ -53,11 +54,11 @@ def same(one: Batch, other: Batch) -> bool:
     return torch.equal(one.images, other.images) and torch.equal(one.rows, other.rows) and targets
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
-def test_the_same_seed_and_step_give_the_same_bytes_in_any_order(backend: str) -> None:
-    loader, other = digit_loader(backend=backend), digit_loader(backend=backend)
-    forwards = [loader.batch_at(step) for step in range(12)]
-    backwards = [other.batch_at(step) for step in reversed(range(12))][::-1]
+@pytest.mark.parametrize(("backend", "batch"), [("numpy", 8), ("torch", 8), ("torch", 96)])
+def test_the_same_seed_and_step_give_the_same_bytes_in_any_order(backend: str, batch: int) -> None:
+    loader, other = (digit_loader(200, batch=batch, backend=backend) for _ in range(2))
+    forwards = [loader.batch_at(step) for step in range(19)]
+    backwards = [other.batch_at(step) for step in reversed(range(19))][::-1]
     assert all(same(one, two) for one, two in zip(forwards, backwards, strict=True))
     assert not any(same(one, two) for one, two in itertools.pairwise(forwards))
     assert not same(forwards[0], digit_loader(backend=backend, seed=4).batch_at(0))
@@ -93,6 +94,18 @@ def test_without_augmentation_the_images_are_those_of_the_rows() -> None:
     batch = loader.batch_at(2)
     assert batch.images.dtype == torch.uint8
     assert np.array_equal(batch.images.numpy(), loader.pixels[batch.rows.numpy()])
+
+
+@pytest.mark.parametrize("batch", [96, 300])
+def test_tiny_images_that_are_made_for_several_steps_at_once_are_those_of_their_rows_and_shares(batch: int) -> None:
+    places = np.arange(batch)[1::2]
+    whole, part = (digit_loader(300, batch=batch, share=share) for share in (None, Share(places, batch)))
+    flat = digit_loader(300, batch=batch, augment=Augment(shift=0.1))
+    flat.pixels = np.arange(300).astype(np.uint8).repeat(144).reshape(300, 12, 12, 1)
+    for step in (0, 7, 8, 3, 20):
+        shown = flat.batch_at(step)
+        assert torch.equal(shown.images[:, 6, 6, 0].int(), shown.rows.int() % 256)
+        assert torch.equal(part.batch_at(step).images, whole.batch_at(step).images[places])
 
 
 def test_light_changes_no_targets() -> None:

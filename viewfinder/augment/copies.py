@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.augment.geometry import Moves, compose, draw, draw_frames, identity, warp_numpy
-from viewfinder.augment.pixels import light_numpy
+from viewfinder.augment.pixels import draw_light, light_numpy
 from viewfinder.config import Augment
 from viewfinder.data.dataset import Dataset, Images
 from viewfinder.data.images import fit, image_file
@@ -119,7 +119,8 @@ class VariedImages:
         matrix = compose(compose(there, self.matrices[[row]]), here)
         moved = warp_numpy(square.pixels[None], matrix, self.augment.border, side)
         shown = np.ascontiguousarray(moved[:, top : top + height, left : left + width])
-        return np.asarray(light_numpy(shown, self.augment, _generator(self.seed, _LIGHT, source, number))[0])
+        light = draw_light(self.augment, shown.shape, _generator(self.seed, _LIGHT, source, number))
+        return np.asarray(light_numpy(shown, self.augment, light)[0])
 
     def select(self, rows: NDArray[Any]) -> VariedImages:
         return replace(

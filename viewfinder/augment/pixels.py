@@ -1,17 +1,18 @@
 """What light, camera and chance do to pixel values; nothing moves.
 
-    images = light_numpy(images, recipe.augment, rng)
+    drawn = draw_light(recipe.augment, images.shape, rng)
+    images = light_numpy(images, recipe.augment, drawn)
 
 In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one table of 256
 values a sample and channel; torch computes them, unrounded), blur, noise, erasing. `light` says how often contrast and
-brightness together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. Both
-backends draw the same strengths from the same generator, so they give the same picture up to rounding; only the grains
-of the noise differ.
+brightness together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. From the
+same strengths both backends make the same picture up to rounding; only the grains of the noise differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -22,10 +23,9 @@ from torch.nn import functional as F
 
 from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import as_pixels
-from viewfinder.augment.share import Share
 from viewfinder.config import Augment
 
-__all__ = ["light_numpy", "light_torch"]
+__all__ = ["Light", "draw_light", "light_numpy", "light_torch"]
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -37,8 +37,8 @@ _ERASED_ASPECT = 2.0
 
 
 @dataclass(frozen=True)
-class _Strengths:
-    """What happens to each of N samples.
+class Light:
+    """What happens to each of N images.
 
     Args:
         contrast, gamma: (N,) factors and exponents.
@@ -46,6 +46,8 @@ class _Strengths:
         blur: (N,) standard deviations in pixels.
         noise: (N,) standard deviations in gray levels.
         erased: (N, 4) int64 left, top, right, bottom; all 0 where nothing is erased.
+        starts: (N,) int64, where in the table of grains the noise of each begins.
+        seed: of that table.
     """
 
     contrast: Floats
@@ -54,36 +56,47 @@ class _Strengths:
     blur: Floats
     noise: Floats
     erased: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    seed: int
+
+    def of(self, images: NDArray[np.int64]) -> Light:
+        """Return what happens to those images."""
+        return Light(
+            self.contrast[images],
+            self.gamma[images],
+            self.brightness[images],
+            self.blur[images],
+            self.noise[images],
+            self.erased[images],
+            self.starts[images],
+            self.seed,
+        )
 
 
-def light_numpy(
-    images: Pixels, spec: Augment, rng: np.random.Generator, share: Share | None = None, out: Pixels | None = None
-) -> Pixels:
+def light_numpy(images: Pixels, spec: Augment, light: Light, out: Pixels | None = None) -> Pixels:
     """Return images (N, H, W, C) uint8 in other light; the given ones stay as they are, unless they are `out`.
 
     Args:
-        share: which samples of a batch they are; by default they are all of it.
+        light: what `draw_light` drew for N images of this shape.
         out: memory for the result, of the images' shape, used where anything changes; where it is `images` itself, no
             other is needed.
     """
     if not _changes(spec):
         return images
-    share = share or Share.all(len(images))
-    strengths = _draw(spec, images.shape, rng, share)
     mean = _means(images) if spec.contrast or spec.erase else None
     out = np.empty_like(images) if out is None else out
     if _tabled(spec):
-        images = _look_up(images, _tables(spec, strengths, mean), out)
+        images = _look_up(images, _tables(spec, light, mean), out)
     if spec.blur:
-        images = _blurred(images, strengths.blur, _radius(spec.blur, images.shape), out)
+        images = _blurred(images, light.blur, _radius(spec.blur, images.shape), out)
     if spec.noise:
-        images = _noisy(images, strengths.noise, rng, share, out)
+        images = _noisy(images, light, out)
     if spec.erase and mean is not None:
-        images = _erased(images, strengths.erased, mean, out)
+        images = _erased(images, light.erased, mean, out)
     return images
 
 
-def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: Share | None = None) -> Tensor:
+def light_torch(images: Tensor, spec: Augment, light: Light) -> Tensor:
     """Return images (N, H, W, C), uint8 or float32 in gray levels, in other light, on their own device.
 
     It does what `light_numpy` does, and rounds once, at the end, where the images are uint8; the memory of others is
@@ -91,24 +104,25 @@ def light_torch(images: Tensor, spec: Augment, rng: np.random.Generator, share: 
     """
     if not _changes(spec):
         return images
-    share = share or Share.all(len(images))
-    strengths = _draw(spec, tuple(images.shape), rng, share)
     values = images.float()
     mean = values.mean(dim=(1, 2)) if spec.contrast or spec.erase else None
     if _tabled(spec):
-        values = _lit_torch(values, spec, strengths, mean)
+        values = _lit_torch(values, spec, light, mean)
     if spec.blur:
-        values = _blurred_torch(values, strengths.blur, _radius(spec.blur, tuple(images.shape)))
+        values = _blurred_torch(values, light.blur, _radius(spec.blur, tuple(images.shape)))
     if spec.noise:
-        values = _noisy_torch(values, strengths.noise, int(rng.integers(2**63)), share)
+        values = _noisy_torch(values, light)
     if spec.erase and mean is not None:
-        values = _erased_torch(values, strengths.erased, mean)
+        values = _erased_torch(values, light.erased, mean)
     return values if images.is_floating_point() else as_pixels(values)
 
 
-def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share: Share) -> _Strengths:
-    _, height, width, channels = shape
-    count, places = share.whole, share.places
+def draw_light(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> Light:
+    """Return random strengths for images of a shape (N, H, W, C).
+
+    Contrast and gamma are log-uniform, so that twice is as likely as half; all else is uniform.
+    """
+    count, height, width, channels = shape
     uniform = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
     shifts = rng.uniform(-1, 1, (count, channels)).astype(np.float32)
     positive = rng.random((count, 2), dtype=np.float32)
@@ -116,13 +130,15 @@ def _draw(spec: Augment, shape: tuple[int, ...], rng: np.random.Generator, share
         together, gamma, shifted = rng.spawn(1)[0].random((3, count, 1)) < spec.light
         uniform *= np.concatenate([together, gamma, together], axis=1)
         shifts *= shifted
-    return _Strengths(
-        contrast=(1 + spec.contrast) ** uniform[places, 0],
-        gamma=(1 + spec.gamma) ** uniform[places, 1],
-        brightness=spec.brightness * uniform[places, 2:] + spec.channel_shift * shifts[places],
-        blur=spec.blur * positive[places, 0],
-        noise=255 * spec.noise * positive[places, 1],
-        erased=_rectangles(spec, count, height, width, rng)[places],
+    return Light(
+        contrast=(1 + spec.contrast) ** uniform[:, 0],
+        gamma=(1 + spec.gamma) ** uniform[:, 1],
+        brightness=spec.brightness * uniform[:, 2:] + spec.channel_shift * shifts,
+        blur=spec.blur * positive[:, 0],
+        noise=255 * spec.noise * positive[:, 1],
+        erased=_rectangles(spec, count, height, width, rng),
+        starts=rng.integers(0, (_GRAINS - 1) * height * width * channels, count),
+        seed=int(rng.integers(2**63)),
     )
 
 
@@ -154,18 +170,18 @@ def _tabled(spec: Augment) -> bool:
     return any((spec.contrast, spec.brightness, spec.channel_shift, spec.gamma))
 
 
-def _tables(spec: Augment, strengths: _Strengths, mean: Floats | None) -> Pixels:
+def _tables(spec: Augment, light: Light, mean: Floats | None) -> Pixels:
     """Return what each gray level becomes: (N, C, 256), or (N, 1, 256) where it is the same in all channels."""
-    middle = np.zeros((len(strengths.contrast), 1), np.float32) if mean is None else mean.mean(axis=1, keepdims=True)
+    middle = np.zeros((len(light.contrast), 1), np.float32) if mean is None else mean.mean(axis=1, keepdims=True)
     middle = (middle / 255)[:, :, None]
     levels = np.linspace(0, 1, 256, dtype=np.float32)
-    brightness = strengths.brightness if spec.channel_shift else strengths.brightness[:, :1]
-    light = (levels - middle) * strengths.contrast[:, None, None] + middle + brightness[:, :, None]
-    light.clip(0, 1, out=light)
+    brightness = light.brightness if spec.channel_shift else light.brightness[:, :1]
+    lit = (levels - middle) * light.contrast[:, None, None] + middle + brightness[:, :, None]
+    lit.clip(0, 1, out=lit)
     if spec.gamma:
-        light **= strengths.gamma[:, None, None]
-    light *= 255
-    return np.rint(light, out=light).astype(np.uint8)
+        lit **= light.gamma[:, None, None]
+    lit *= 255
+    return np.rint(lit, out=lit).astype(np.uint8)
 
 
 def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
@@ -175,18 +191,18 @@ def _look_up(images: Pixels, tables: Pixels, out: Pixels) -> Pixels:
     return out
 
 
-def _lit_torch(values: Tensor, spec: Augment, strengths: _Strengths, mean: Tensor | None) -> Tensor:
+def _lit_torch(values: Tensor, spec: Augment, light: Light, mean: Tensor | None) -> Tensor:
     """Return values (N, H, W, C), whose memory is used, in the light that `_tables` holds, not rounded."""
 
     def by_image(drawn: Floats) -> Tensor:
         return on_device(drawn, values.device).reshape(len(values), 1, 1, -1)
 
-    contrast = by_image(strengths.contrast)
-    added = 255 * by_image(strengths.brightness if spec.channel_shift else strengths.brightness[:, :1])
+    contrast = by_image(light.contrast)
+    added = 255 * by_image(light.brightness if spec.channel_shift else light.brightness[:, :1])
     if mean is not None:
         added = added + (1 - contrast) * mean.mean(dim=1).reshape(-1, 1, 1, 1)
     lit = values.mul_(contrast).add_(added).clamp_(0, 255)
-    return lit.div_(255).pow_(by_image(strengths.gamma)).mul_(255) if spec.gamma else lit
+    return lit.div_(255).pow_(by_image(light.gamma)).mul_(255) if spec.gamma else lit
 
 
 def _radius(blur: float, shape: tuple[int, ...]) -> int:
@@ -213,21 +229,26 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     return planes.reshape(count, channels, height, width).permute(0, 2, 3, 1)
 
 
-def _noisy(images: Pixels, sigmas: Floats, rng: np.random.Generator, share: Share, out: Pixels) -> Pixels:
+@lru_cache(maxsize=1)
+def _grains(seed: int, count: int) -> Floats:
+    return np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
+
+
+def _noisy(images: Pixels, light: Light, out: Pixels) -> Pixels:
     size = images[0].size
-    grains = rng.standard_normal(_GRAINS * size, dtype=np.float32)
-    starts = rng.integers(0, (_GRAINS - 1) * size, share.whole)[share.places]
-    for image, start, sigma, result in zip(images, starts.tolist(), sigmas, out, strict=True):
+    grains = _grains(light.seed, _GRAINS * size)
+    for image, start, sigma, result in zip(images, light.starts.tolist(), light.noise, out, strict=True):
         noise = (grains[start : start + size] * sigma).reshape(image.shape)
         cv2.add(image, noise, result, None, cv2.CV_8U)
     return out
 
 
-def _noisy_torch(images: Tensor, sigmas: Floats, seed: int, share: Share) -> Tensor:
-    generator = torch.Generator(images.device).manual_seed(seed)
-    noise = torch.randn((share.whole, *images.shape[1:]), device=images.device, generator=generator)
-    noise = noise if len(images) == share.whole else noise[on_device(share.places, images.device)]
-    return (images + noise * on_device(sigmas, images.device)[:, None, None, None]).clamp_(0, 255)
+def _noisy_torch(images: Tensor, light: Light) -> Tensor:
+    size = images[0].numel()
+    generator = torch.Generator(images.device).manual_seed(light.seed)
+    grains = torch.randn(_GRAINS * size, device=images.device, generator=generator)
+    noise = grains.unfold(0, size, 1)[on_device(light.starts, images.device)].view(images.shape)
+    return (images + noise * on_device(light.noise, images.device)[:, None, None, None]).clamp_(0, 255)
 
 
 def _erased(images: Pixels, rectangles: NDArray[np.int64], mean: Floats, out: Pixels) -> Pixels:

@@ -112,7 +112,7 @@ def _plain(dataset: Dataset, rows: NDArray[np.int64], images: Sequence[Pixels]) 
 
 def _varied(dataset: Dataset, images: Sequence[Pixels], augment: Augment, data: Data | None, seed: int) -> list[Tile]:
     from viewfinder.augment.geometry import compose, draw, draw_frames, warp_numpy
-    from viewfinder.augment.pixels import light_numpy
+    from viewfinder.augment.pixels import draw_light, light_numpy
 
     size, channels = (data.size, data.channels) if data else (max(images[0].shape[:2]), images[0].shape[2])
     side = round(size * data.detail) if data else size
@@ -129,7 +129,7 @@ def _varied(dataset: Dataset, images: Sequence[Pixels], augment: Augment, data: 
     pixels = np.concatenate(
         [warp_numpy(kept[i].pixels[None], matrix[None], augment.border, size) for i, matrix in each]
     )
-    pixels = light_numpy(pixels, augment, generator)
+    pixels = light_numpy(pixels, augment, draw_light(augment, pixels.shape, generator))
     moved = _moved(large.select(copies), matrices, moves.mirrored)
     tiles = []
     for row, one in enumerate(fitted):
