@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -39,6 +39,7 @@ __all__ = [
     "parse_changes",
     "recipe_names",
     "recipe_text",
+    "refused",
 ]
 
 
@@ -333,22 +334,37 @@ def _validated(values: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise _recipe_error(
-            first["type"], [str(part) for part in first["loc"]], first["msg"].removeprefix("Value error, "), where
-        ) from None
+        raise refused(error, _keys, where) from None
 
 
-def _recipe_error(kind: str, path: list[str], message: str, where: str) -> RecipeError:
-    key = ".".join(path)
+def refused(
+    error: ValidationError, keys: Callable[[Sequence[str | int]], Iterable[str]], where: str, under: str = ""
+) -> RecipeError:
+    """Return what is wrong first in values that a model refused.
+
+    A key that nobody knows comes before one that is missing: often they are the same.
+
+    Args:
+        error: its refusal.
+        keys: returns which ones there are in the part at a path.
+        where: whose values they are.
+        under: the key that the values are the table of.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    path, kind, got = first["loc"], first["type"], first["input"]
+    key = ".".join(filter(None, [under, *(part if isinstance(part, str) else str(part + 1) for part in path)]))
     if kind == "extra_forbidden":
-        return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(path[-1], _keys(path[:-1])))
-    return RecipeError(f"{key}: {message[:1].lower()}{message[1:]}", where=where)
+        return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(str(path[-1]), keys(path[:-1])))
+    what = first["msg"].removeprefix("Value error, ")
+    for ours, theirs in (("table", "dictionary"), ("list", "tuple")):  # as they are called in TOML
+        what = what.replace(f"valid {theirs}", f"valid {ours}")
+    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {got!r}"
+    return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{seen}", where=where)
 
 
-def _keys(path: list[str]) -> list[str]:
+def _keys(path: Sequence[str | int]) -> list[str]:
     part: type[BaseModel] = Recipe
-    for name in (name for name in path if not name.isdecimal()):
+    for name in (name for name in path if isinstance(name, str)):
         kinds = _types(part.model_fields[name].annotation)
         part = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(part.model_fields)

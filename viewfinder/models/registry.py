@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from viewfinder.config import Recipe
+from viewfinder.config import Recipe, refused
 from viewfinder.errors import RecipeError, nearest
 from viewfinder.models.members import Members
 from viewfinder.models.options import Network
@@ -80,15 +80,4 @@ def options_of(recipe: Recipe) -> Network:
     try:
         return network.model_validate(options)
     except ValidationError as error:
-        raise _first(error, network, recipe.name) from None
-
-
-def _first(error: ValidationError, network: type[Network], where: str) -> RecipeError:
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return RecipeError(f"model: {message}", where=where)
-    key = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        return RecipeError(f"unknown option 'model.{key}'", where=where, hint=nearest(key, network.model_fields))
-    return RecipeError(f"model.{key}: {message[:1].lower()}{message[1:]}, got {first['input']!r}", where=where)
+        raise refused(error, lambda _: network.model_fields, recipe.name, under="model") from None
