@@ -44,3 +44,19 @@ def test_one_that_keeps_them_or_has_none_or_ends_early_says_nothing(
 def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     Watch().see({"event": "compile", "step": 0, "seconds": 0.0})
     assert capsys.readouterr().err.startswith("compiling the network")
+
+
+def test_a_terminal_shows_what_is_waited_for_until_the_first_event(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Watch() as watch:
+        watch.wait("reading digits.zip")
+        watch.wait("trying the first steps")
+        shown = [task.description for task in watch._bar.tasks]
+        watch.see({"event": "start", "step": 0, "seconds": 0.0, "rows": 1, "total": 9, "folder": str(tmp_path)})
+        assert shown == ["trying the first steps"]
+        assert [task.description for task in watch._bar.tasks] == ["training"]
+    with Watch() as failing:
+        failing.wait("reading nothing")
+    assert failing._bar.tasks == []

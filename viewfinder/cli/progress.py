@@ -34,12 +34,13 @@ class Watch:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[told]}"),
+            TextColumn("{task.fields[told]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         self._task: TaskID | None = None
-        self._begun = (0, 0.0)
+        self._waiting: TaskID | None = None
+        self._begun, self._total = (0, 0.0), 0
         self._planned = 0.0
 
     def __enter__(self) -> Watch:
@@ -49,7 +50,18 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._no_longer_waits()
         self._bar.stop()
+
+    def wait(self, what: str) -> None:
+        """Say on a terminal what is done before the first event."""
+        self._no_longer_waits()
+        self._waiting = self._bar.add_task(what, total=None, told="")
+
+    def _no_longer_waits(self) -> None:
+        if self._waiting is not None:
+            self._bar.remove_task(self._waiting)
+            self._waiting = None
 
     def see(self, event: Event) -> None:
         """Show an event."""
@@ -81,11 +93,12 @@ class Watch:
         self.folder = Path(event["folder"])
         if self._with_tensorboard:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
-        self._begun = (event["step"], event["seconds"])
+        self._begun, self._total = (event["step"], event["seconds"]), event["total"]
         if "seconds_per_step" in event:
             validations = event["validations"] * event["seconds_per_validation"]
             self._planned = event["total"] * event["seconds_per_step"] + validations
-        self._task = self._bar.add_task("training", total=event["total"], completed=event["step"], told="")
+        self._no_longer_waits()
+        self._task = self._bar.add_task("training", total=self._total, completed=event["step"], told="")
         samples = counted(event["rows"], "sample")
         verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} with"
         self.console.print(
@@ -116,11 +129,11 @@ class Watch:
     def _told(self, event: Event) -> str:
         step, seconds = self._begun
         pace = (event["seconds"] - seconds) / max(1, event["step"] - step)
-        total = self._bar.tasks[0].total or 0
-        left = _clock(pace * (total - event["step"]))
+        left = _clock(pace * (self._total - event["step"]))
         speed = f"{event['images_per_second']:,.0f} images/s"
         gone = f"{_clock(event['seconds'])} gone, {left} left{_waits(event)}"
-        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {gone}"
+        loss = f"loss {event['loss']['total']:.4g}"
+        return f"{event['step']}/{self._total} steps  {loss}  {self.best}  {speed}  {gone}"
 
 
 def _waits(event: Event) -> str:

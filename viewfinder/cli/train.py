@@ -96,6 +96,7 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
         load_recipe(recipe, changes)  # a typing error is told before a long reading
     if changes.get("model.weights") == "imagenet" and leads():
         typer.echo("ImageNet's weights: downloaded at the first time, then kept in the cache")
+    watch.wait(f"reading {source}")
     with join().in_turn():
         dataset = read(source)
     for note in dataset.notes:
@@ -103,6 +104,7 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
             typer.echo(f"viewfinder: {note.line}", err=True)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
+    watch.wait("trying the first steps" if "minutes" in given else "preparing")
     return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
 
 
@@ -116,6 +118,7 @@ def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str
 def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
     from viewfinder.training.start import resume
 
+    watch.wait(f"reading {folder} and its data")
     return resume(folder, data=data, on_event=watch.see)
 
 
