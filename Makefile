@@ -32,7 +32,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/read_csv.py
 	$(BIN)/python benchmarks/predict.py
-	$(BIN)/python benchmarks/infer.py
+	$(BIN)/python benchmarks/infer.py --recipes digits keypoints images detect
 	$(BIN)/python benchmarks/open_folder.py
 
 $(KERAS_STAMP): benchmarks/keras-requirements.txt constraints.txt

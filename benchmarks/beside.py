@@ -24,6 +24,13 @@ def data_folder() -> Path:
     return Path(os.environ.get("VIEWFINDER_DATA", HERE.parents[1] / "shared" / "data"))
 
 
+def own_recipes() -> list[str]:
+    """Return the names of our recipes whose networks are ours as well."""
+    from viewfinder.config import load_recipe, recipe_names
+
+    return [name for name in recipe_names() if load_recipe(name).model["name"] != "timm-detector"]
+
+
 def processor() -> str:
     """Return the processor's name."""
     info = Path("/proc/cpuinfo")

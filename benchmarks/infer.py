@@ -1,6 +1,6 @@
 """Milliseconds an image for each of our recipes: the model file in Predictor, beside PyTorch and OpenCV's DNN module.
 
-    python benchmarks/infer.py [--recipes digits keypoints detect] [--threads 1 2] [--batches 1 64] [--seconds 1]
+    python benchmarks/infer.py [--recipes digits seed-digits …] [--threads 1 2] [--batches 1 64] [--seconds 1]
 
 Networks have fresh weights: time does not depend on what they learnt. All take turns, so that each sees the same
 machine; what counts is the ratio to our float32 file. An image is pixels of the input's size in, decoded answers out;
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from beside import save
+from beside import own_recipes, save
 from numpy.typing import NDArray
 
 from viewfinder import tasks
@@ -36,7 +36,7 @@ Way = Callable[[NDArray[np.uint8]], object]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipes", nargs="+", default=["digits", "keypoints", "images", "detect"])
+    parser.add_argument("--recipes", nargs="+", default=own_recipes())
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 64])
     parser.add_argument("--seconds", type=float, default=1.0, help="for each way, recipe, batch and thread count")
@@ -132,10 +132,10 @@ def timed(ways: dict[str, Way], pixels: NDArray[np.uint8], seconds: float) -> di
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    print(f"{'recipe':<12}{'threads':>8}{'batch':>6}{'float32':>18}{'int8':>18}{'pytorch':>18}{'opencv':>18}")
+    print(f"{'recipe':<20}{'threads':>8}{'batch':>6}{'float32':>18}{'int8':>18}{'pytorch':>18}{'opencv':>18}")
     for row in rows:
         cells = [text(row[way], row["float32"]) for way in ("float32", "int8", "pytorch", "opencv")]
-        print(f"{row['recipe']:<12}{row['threads']:>8}{row['batch']:>6}" + "".join(f"{cell:>18}" for cell in cells))
+        print(f"{row['recipe']:<20}{row['threads']:>8}{row['batch']:>6}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 def text(value: float | None, ours: float) -> str:

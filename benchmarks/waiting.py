@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from beside import in_own_process, save
+from beside import in_own_process, own_recipes, save
 
 MOST = 0.05
 """The share of the time that the network may wait on two cores."""
@@ -42,18 +42,12 @@ def main() -> None:
     if given.way:
         print(json.dumps(one_run(given.recipes[0], given.way, given.seconds)))
         return
-    rows = [measured(recipe, given.seconds) for recipe in given.recipes or every_recipe()]
+    every = own_recipes() + ["detect-timm"] * bool(importlib.util.find_spec("timm"))
+    rows = [measured(recipe, given.seconds) for recipe in given.recipes or every]
     print_table(rows)
     save("waiting", {"seconds": given.seconds, "recipes": rows}, ["torch", "opencv-python-headless"])
     if starved := [row["recipe"] for row in rows if row["waited"] >= MOST]:
         sys.exit(f"waited for more than {MOST:.0%} of the time: {', '.join(starved)}")
-
-
-def every_recipe() -> list[str]:
-    from viewfinder.config import load_recipe, recipe_names
-
-    there = {name: load_recipe(name).model["name"] != "timm-detector" for name in recipe_names()}
-    return [name for name, ours in there.items() if ours or importlib.util.find_spec("timm")]
 
 
 def measured(recipe: str, seconds: float) -> dict[str, Any]:
