@@ -89,6 +89,8 @@ def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
         ({"optim.lr": "fast"}, "digits: optim.lr: input should be a valid number, unable to parse string"),
         ({"optim.lr": "-1"}, "digits: optim.lr: input should be greater than 0, got -1"),
         ({"optim.name": "adamx"}, "digits: optim.name: input should be 'adamw', 'adam'"),
+        ({"optim.lr": str([1] * 99)}, "digits: optim.lr: input should be a valid number, got [1, 1, 1, 1, 1, 1, ...]"),
+        ({"data": "5"}, "digits: data: input should be a valid table, got 5"),
         ({"data.channels": "2"}, "digits: data.channels: input should be 1 or 3"),
         ({"train.batch.size": "2"}, "unknown key 'train.batch.size'; 'batch' is a value, not a part of the recipe"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,27 @@ def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("compiling the network")
 
 
-def test_a_terminal_shows_what_is_waited_for_until_the_first_event(
+def test_a_terminal_shows_what_is_waited_for_and_counts_to_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    at = {"seconds": 1.0, "rows": 1, "total": 9, "folder": str(tmp_path)}
     with Watch() as watch:
-        watch.wait("reading digits.zip")
-        watch.wait("trying the first steps")
-        shown = [task.description for task in watch._bar.tasks]
-        watch.see({"event": "start", "step": 0, "seconds": 0.0, "rows": 1, "total": 9, "folder": str(tmp_path)})
-        assert shown == ["trying the first steps"]
-        assert [task.description for task in watch._bar.tasks] == ["training"]
-    with Watch() as failing:
-        failing.wait("reading nothing")
-    assert failing._bar.tasks == []
+        watch.wait("reading odd[/b].zip")
+        time.sleep(0.3)  # it is drawn ten times a second
+        assert "reading odd[/b].zip" in capsys.readouterr().err
+        watch.see({"event": "start", "step": 0, **at})
+        watch.see({"event": "end", "step": 9, "reason": "steps", **at})
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "9/9 steps" in last
+    assert "reading" not in last
+
+
+def test_nothing_of_the_waiting_is_left_after_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Watch() as watch:
+        watch.wait("reading nothing.zip")
+    assert "reading" not in capsys.readouterr().err

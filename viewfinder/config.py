@@ -10,6 +10,7 @@ Unknown keys, wrong types and unknown names are errors that name the nearest kno
 from __future__ import annotations
 
 import json
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
@@ -342,32 +343,36 @@ def refused(
 ) -> RecipeError:
     """Return what is wrong first in values that a model refused.
 
-    A key that nobody knows comes before one that is missing: often they are the same.
+    A key that nobody knows comes before one that is missing: often they are the same. Then the innermost comes first.
 
     Args:
         error: its refusal.
-        keys: returns which ones there are in the part at a path.
+        keys: returns which ones there are in the part at a path; none where it has no fixed ones.
         where: whose values they are.
         under: the key that the values are the table of.
     """
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    path, kind, got = first["loc"], first["type"], first["input"]
+    first = min(error.errors(), key=lambda one: (one["type"] != "extra_forbidden", -len(one["loc"])))
+    kind, got = first["type"], first["input"]
+    path: list[str | int] = []
+    for part in first["loc"]:  # it has names of kinds as well, where several are possible
+        if isinstance(part, int) or part in keys(path) or kind == "extra_forbidden":
+            path.append(part)
     key = ".".join(filter(None, [under, *(part if isinstance(part, str) else str(part + 1) for part in path)]))
     if kind == "extra_forbidden":
         return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(str(path[-1]), keys(path[:-1])))
-    what = first["msg"].removeprefix("Value error, ")
+    what = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     for ours, theirs in (("table", "dictionary"), ("list", "tuple")):  # as they are called in TOML
         what = what.replace(f"valid {theirs}", f"valid {ours}")
-    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {got!r}"
+    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {reprlib.repr(got)}"
     return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{seen}", where=where)
 
 
 def _keys(path: Sequence[str | int]) -> list[str]:
-    part: type[BaseModel] = Recipe
+    part: type[BaseModel] | None = Recipe
     for name in (name for name in path if isinstance(name, str)):
-        kinds = _types(part.model_fields[name].annotation)
-        part = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(part.model_fields)
+        kinds = _types(part.model_fields[name].annotation) if part else ()
+        part = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return list(part.model_fields) if part else []
 
 
 def _types(annotation: Any) -> tuple[Any, ...]:

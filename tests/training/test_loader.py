@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from viewfinder import tasks
 from viewfinder.augment.geometry import identity
@@ -31,14 +33,28 @@ EVERYTHING = Augment(
 NAMES = ("left_eye", "right_eye", "nose")
 
 
-def digit_loader(count: int = 40, **more: Any) -> Loader:
+class OnDisk:
+    """Rows that are not in memory, and which of them were asked for."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.shape, self.asked, self._pixels = pixels.shape, list[NDArray[np.int64]](), pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        self.asked.append(rows)
+        return self._pixels[rows]
+
+
+def digit_loader(count: int = 40, held: Callable[[NDArray[np.uint8]], Any] = np.asarray, **more: Any) -> Loader:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (count, 12, 12, 1), dtype=np.uint8)
     names = tuple("0123456789")
     task = tasks.create(Recipe(name="test", task="classify"), names)
     labels = Labels(rng.integers(0, 10, count))
     options = {"batch": 8, "augment": EVERYTHING, "seed": 3} | more
-    return Loader(pixels, labels, names=names, task=task, **options)
+    return Loader(held(pixels), labels, names=names, task=task, **options)
 
 
 def face_loader(augment: Augment, **more: Any) -> Loader:
@@ -96,16 +112,23 @@ def test_without_augmentation_the_images_are_those_of_the_rows() -> None:
     assert np.array_equal(batch.images.numpy(), loader.pixels[batch.rows.numpy()])
 
 
-@pytest.mark.parametrize("batch", [96, 300])
+@pytest.mark.parametrize("batch", [96, 250])
 def test_tiny_images_that_are_made_for_several_steps_at_once_are_those_of_their_rows_and_shares(batch: int) -> None:
     places = np.arange(batch)[1::2]
-    whole, part = (digit_loader(300, batch=batch, share=share) for share in (None, Share(places, batch)))
-    flat = digit_loader(300, batch=batch, augment=Augment(shift=0.1))
-    flat.pixels = np.arange(300).astype(np.uint8).repeat(144).reshape(300, 12, 12, 1)
+    whole, part = (digit_loader(500, batch=batch, share=share) for share in (None, Share(places, batch)))
+    flat = digit_loader(500, batch=batch, augment=Augment(shift=0.1))
+    flat.pixels = np.arange(500).astype(np.uint8).repeat(144).reshape(500, 12, 12, 1)
     for step in (0, 7, 8, 3, 20):
         shown = flat.batch_at(step)
         assert torch.equal(shown.images[:, 6, 6, 0].int(), shown.rows.int() % 256)
         assert torch.equal(part.batch_at(step).images, whole.batch_at(step).images[places])
+
+
+def test_of_tiny_images_on_disk_nothing_is_read_but_what_is_shown() -> None:
+    memory, disk = digit_loader(200, batch=96), digit_loader(200, OnDisk, batch=96)
+    batches = [memory.batch_at(step) for step in (3, 8)]
+    assert all(same(disk.batch_at(step), batch) for step, batch in zip((3, 8), batches, strict=True))
+    assert np.array_equal(np.concatenate(disk.pixels.asked), torch.cat([batch.rows for batch in batches]))
 
 
 def test_light_changes_no_targets() -> None:

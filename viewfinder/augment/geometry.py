@@ -17,7 +17,6 @@ A matrix maps old pixels to new pixels in continuous coordinates: pixel (row i, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -197,17 +196,11 @@ def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[in
     back[:, :, 2] -= 1  # torch counts from −1 to 1 across the image
     maps = on_device(torch.as_tensor(back, dtype=planes.dtype), planes.device)
     a, b, c = maps.reshape(-1, 3, 1).unbind(1)
-    x, y = _centres(shape, planes.dtype, planes.device)
+    y, x = (torch.arange(side, dtype=planes.dtype, device=planes.device) + 0.5 for side in shape)
+    x, y = x.repeat(shape[0]), y.repeat_interleave(shape[1])
     places = (a * x).addcmul_(b, y).add_(c)  # a plane of x, a plane of y, in long rows: sooner made than pairs
     grid = places.view(-1, 2, *shape).permute(0, 2, 3, 1)
     return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
-
-
-@lru_cache(maxsize=8)
-def _centres(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return x and y (H·W,) of the middles of all pixels."""
-    y, x = (torch.arange(side, dtype=dtype, device=device) + 0.5 for side in shape)
-    return x.repeat(len(y)), y.repeat_interleave(len(x))
 
 
 def _finer(matrices: Matrices) -> NDArray[np.int64]:

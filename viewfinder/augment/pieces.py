@@ -39,14 +39,9 @@ class Pieces:
         return len(self.offsets) - 1
 
     def of(self, images: NDArray[np.int64]) -> Pieces:
-        """Return what those images of the batch are made of; they rise."""
+        """Return what those of the images are made of; they rise."""
         if len(images) == len(self):
             return self
-        if len(self.rows) == len(self):
-            offsets = np.arange(len(images) + 1, dtype=np.int64)
-            return Pieces(
-                self.rows[images], self.matrices[images], self.mirrored[images], offsets, self.windows[images]
-            )
         counts = np.diff(self.offsets)[images]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         every = np.arange(offsets[-1]) + np.repeat(self.offsets[images] - offsets[:-1], counts)

@@ -5,14 +5,13 @@
 
 In this order: contrast about the image's mean, brightness and channel shift, gamma (these four are one table of 256
 values a sample and channel; torch computes them, unrounded), blur, noise, erasing. `light` says how often contrast and
-brightness together, gamma and channel shift are each applied; the others always are. What is 0 costs nothing. From the
-same strengths both backends make the same picture up to rounding; only the grains of the noise differ.
+brightness together, gamma and channel shift are each applied; the others always are. What is 0 changes nothing. From
+the same strengths both backends make the same picture up to rounding; only the grains of the noise differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -229,14 +228,9 @@ def _blurred_torch(images: Tensor, sigmas: Floats, radius: int) -> Tensor:
     return planes.reshape(count, channels, height, width).permute(0, 2, 3, 1)
 
 
-@lru_cache(maxsize=1)
-def _grains(seed: int, count: int) -> Floats:
-    return np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
-
-
 def _noisy(images: Pixels, light: Light, out: Pixels) -> Pixels:
     size = images[0].size
-    grains = _grains(light.seed, _GRAINS * size)
+    grains = np.random.default_rng(light.seed).standard_normal(_GRAINS * size, dtype=np.float32)
     for image, start, sigma, result in zip(images, light.starts.tolist(), light.noise, out, strict=True):
         noise = (grains[start : start + size] * sigma).reshape(image.shape)
         cv2.add(image, noise, result, None, cv2.CV_8U)

@@ -32,9 +32,9 @@ class Watch:
         self._with_tensorboard = with_tensorboard
         self._tensorboard: Reader | None = None
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # it may be a path
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[steps]}  {task.fields[told]}", markup=False),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -56,7 +56,7 @@ class Watch:
     def wait(self, what: str) -> None:
         """Say on a terminal what is done before the first event."""
         self._no_longer_waits()
-        self._waiting = self._bar.add_task(what, total=None, told="")
+        self._waiting = self._bar.add_task(what, total=None, steps="", told="")
 
     def _no_longer_waits(self) -> None:
         if self._waiting is not None:
@@ -74,7 +74,7 @@ class Watch:
             self._tensorboard(event)
         if self._task is None:
             return
-        self._bar.update(self._task, completed=event["step"])
+        self._bar.update(self._task, completed=event["step"], steps=self._steps(event))
         if event["event"] == "train":
             self._bar.update(self._task, told=self._told(event))
         elif event["event"] == "validation":
@@ -98,14 +98,17 @@ class Watch:
             validations = event["validations"] * event["seconds_per_validation"]
             self._planned = event["total"] * event["seconds_per_step"] + validations
         self._no_longer_waits()
-        self._task = self._bar.add_task("training", total=self._total, completed=event["step"], told="")
+        at = {"completed": event["step"], "steps": self._steps(event)}
+        self._task = self._bar.add_task("training", total=self._total, told="", **at)
         samples = counted(event["rows"], "sample")
         verb = "training on" if event["event"] == "start" else f"going on at step {event['step']} with"
         self.console.print(
-            f"{verb} {samples}, {counted(event['total'], 'step')} in all, into {self.folder}", soft_wrap=True
+            f"{verb} {samples}, {counted(event['total'], 'step')} in all, into {self.folder}",
+            soft_wrap=True,
+            markup=False,
         )
         for note in event.get("notes", []):
-            self.console.print(note, highlight=False, soft_wrap=True)
+            self.console.print(note, highlight=False, soft_wrap=True, markup=False)
 
     def _validated(self, event: Event) -> None:
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])
@@ -132,8 +135,10 @@ class Watch:
         left = _clock(pace * (self._total - event["step"]))
         speed = f"{event['images_per_second']:,.0f} images/s"
         gone = f"{_clock(event['seconds'])} gone, {left} left{_waits(event)}"
-        loss = f"loss {event['loss']['total']:.4g}"
-        return f"{event['step']}/{self._total} steps  {loss}  {self.best}  {speed}  {gone}"
+        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {gone}"
+
+    def _steps(self, event: Event) -> str:
+        return f"{event['step']}/{self._total} steps"
 
 
 def _waits(event: Event) -> str:

@@ -104,7 +104,7 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
             typer.echo(f"viewfinder: {note.line}", err=True)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
-    watch.wait("trying the first steps" if "minutes" in given else "preparing")
+    watch.wait("preparing")
     return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
 
 
@@ -118,7 +118,7 @@ def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str
 def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
     from viewfinder.training.start import resume
 
-    watch.wait(f"reading {folder} and its data")
+    watch.wait("reading and preparing")
     return resume(folder, data=data, on_event=watch.see)
 
 

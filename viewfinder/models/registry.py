@@ -80,4 +80,4 @@ def options_of(recipe: Recipe) -> Network:
     try:
         return network.model_validate(options)
     except ValidationError as error:
-        raise refused(error, lambda _: network.model_fields, recipe.name, under="model") from None
+        raise refused(error, lambda path: () if path else network.model_fields, recipe.name, under="model") from None

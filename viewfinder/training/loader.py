@@ -1,9 +1,9 @@
 """Training batches out of rows of pixels, augmented a whole batch at a time.
 
 A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves, its
-light and its crops from generators made of (seed, step // 8), which draw for eight steps at once. No state runs along,
-so a training can go on at any step with exactly the batches that it would have seen, and reading ahead cannot change
-them.
+light and its crops from generators made of (seed, step); for tiny images, moves and light from ones that draw for a
+block of eight steps at once. No state runs along, so a training can go on at any step with exactly the batches that it
+would have seen, and reading ahead cannot change them.
 """
 
 from __future__ import annotations
@@ -46,27 +46,25 @@ __all__ = ["Batch", "Loader"]
 
 _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _AHEAD = 2
-_TOGETHER = 8
-"""So many steps are drawn at once: for one batch of tiny images it would take a quarter of all the time."""
 _TINY, _MANY = 32 * 32, 64
 """Up to so many values an image, and from so many images on, a call for each takes longer than moving all at once."""
-_AT_ONCE = 512
-"""So many tiny images, or as near as whole batches come, are moved in the least time an image."""
+_BLOCK, _AT_ONCE = 8, 512
+"""Of tiny images, so many steps are drawn at once, and about so many images are moved at once: batch by batch, the
+calls would take a third of the time."""
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What chance says about the images of `_TOGETHER` steps, one after the other.
+    """What chance says about the images of a block of steps, one after the other.
 
     Args:
-        pieces: what they are made of.
-        marked: what is marked on them.
+        rows: (N,) which rows of the set they are.
+        pieces: what they are made of; nothing is pasted yet, nor cut out.
         light: in which light they are shown.
     """
 
     rows: NDArray[np.int64]
     pieces: Pieces
-    marked: Targets
     light: Light
 
 
@@ -144,18 +142,26 @@ class Loader:
         self._made: tuple[int, tuple[Tensor, ...]] = (-1, ())
         on_gpu = self.device.type != "cpu"
         tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
+        tiny = tiny and not augment.paste
         self._at_once = backend == "torch" or (backend == "auto" and (on_gpu or tiny))
-        self._steps_made = max(1, min(_AT_ONCE // batch, _TOGETHER)) if self._at_once and tiny else 1
+        self._steps_drawn = _BLOCK if tiny else 1
+        together = tiny and self._at_once and in_memory(pixels)  # from a disk nothing is read that may not be shown
+        self._steps_made = max(1, min(_AT_ONCE // batch, _BLOCK)) if together else 1
         resident = self._at_once and on_gpu and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
         drawn = self._drawn(step)
-        every = step % _TOGETHER * self.batch + np.arange(self.batch)
-        targets = self.task.collate(drawn.marked.select(every))
-        there = {name: on_device(values, self.device) for name, values in targets.items()}
-        return Batch(self._images(step, drawn), there, torch.from_numpy(drawn.rows[every]))
+        every = step % self._steps_drawn * self.batch + np.arange(self.batch)
+        photos = self._cut_out(drawn.pieces.of(every), step)
+        pieces, marked = self._pasted(photos, self._marked(photos), step)
+        if self._steps_made > 1:
+            images = self._made_with_others(step, drawn)
+        else:
+            images = self._varied(pieces.of(self.share.places), drawn.light.of(every[self.share.places]))
+        targets = {name: on_device(values, self.device) for name, values in self.task.collate(marked).items()}
+        return Batch(images, targets, torch.from_numpy(drawn.rows[every]))
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Yield the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
@@ -184,45 +190,40 @@ class Loader:
         return order[1][place * self.batch : (place + 1) * self.batch].astype(np.int64)
 
     def _drawn(self, step: int) -> _Drawn:
-        block = step // _TOGETHER
+        """Return the block of a step; the last one is kept."""
+        block, count = step // self._steps_drawn, self._steps_drawn
         last, drawn = self._last
         if drawn is None or last != block:
-            steps = range(block * _TOGETHER, (block + 1) * _TOGETHER)
-            rows = np.concatenate([self._rows(one) for one in steps])
-            photos = self._photos(rows, block)
-            pieces, marked = self._pasted(photos, self._marked(photos), block)
-            shape = (len(rows), self.size, self.size, self.pixels.shape[3])
-            drawn = _Drawn(rows, pieces, marked, draw_light(self.augment, shape, self._generator(_LIGHT, block)))
+            rows = np.concatenate([self._rows(one) for one in range(block * count, (block + 1) * count)])
+            moves = draw(self.augment, len(rows), self.size, self._generator(_MOVES, block))
+            if not self.augment.mosaic:
+                pieces = single(rows, moves)
+            else:
+                chance = self._generator(_MOSAICS, block)
+                pieces = mosaics(rows, moves, self.augment, size=self.size, every=len(self.pixels), rng=chance)
+            shown = (self.size, self.size) if self._framed else self.pixels.shape[1:3]
+            shape = (len(rows), *shown, self.pixels.shape[3])
+            drawn = _Drawn(rows, pieces, draw_light(self.augment, shape, self._generator(_LIGHT, block)))
             self._last = block, drawn
         return drawn
 
-    def _images(self, step: int, drawn: _Drawn) -> Tensor:
-        """Return the images of a step; tiny ones are made for several steps at once, and the last ones kept."""
-        place = step % _TOGETHER % self._steps_made
+    def _made_with_others(self, step: int, drawn: _Drawn) -> Tensor:
+        """Return the images of a step, made together with those of the steps beside it; the last ones are kept."""
+        place = step % self._steps_drawn % self._steps_made
         first, made = self._made
         if first != step - place:
-            steps = range(step % _TOGETHER - place, _TOGETHER)[: self._steps_made]
+            steps = range(step % self._steps_drawn - place, self._steps_drawn)[: self._steps_made]
             mine = np.concatenate([one * self.batch + self.share.places for one in steps])
-            pieces, light = drawn.pieces.of(mine), drawn.light.of(mine)
-            if self._at_once:
-                images = self._varied_at_once(pieces, light)
-            else:
-                images = on_device(self._varied(pieces, light), self.device)
+            images = self._varied(drawn.pieces.of(mine), drawn.light.of(mine))
             made = torch.split(images, len(self.share.places))
-            self._made = (step - place, made) if self._steps_made > 1 else self._made
+            self._made = step - place, made
         return made[place]
 
-    def _photos(self, rows: NDArray[np.int64], block: int) -> Pieces:
-        """Return which rows make the images, with the maps from `pixels` to there."""
-        moves = draw(self.augment, len(rows), self.size, self._generator(_MOVES, block))
-        if not self.augment.mosaic:
-            pieces = single(rows, moves)
-        else:
-            chance = self._generator(_MOSAICS, block)
-            pieces = mosaics(rows, moves, self.augment, size=self.size, every=len(self.pixels), rng=chance)
+    def _cut_out(self, pieces: Pieces, step: int) -> Pieces:
+        """Return the maps from `pixels` to the images of a step, where what lies in `pixels` is larger."""
         if not self._framed:
             return pieces
-        side, crops = self.pixels.shape[1], self._generator(_CROPS, block)
+        side, crops = self.pixels.shape[1], self._generator(_CROPS, step)
         frames = draw_frames(self.augment, self._to_pixels[pieces.rows], side, self.size, crops)
         return replace(pieces, matrices=compose(frames, pieces.matrices))
 
@@ -234,17 +235,22 @@ class Loader:
         moved = fitted.moved(pieces.matrices, pieces.mirrored, self.names)
         return moved.gathered(pieces.offsets) if isinstance(moved, BoxSets) else moved
 
-    def _pasted(self, pieces: Pieces, marked: Targets, block: int) -> tuple[Pieces, Targets]:
+    def _pasted(self, pieces: Pieces, marked: Targets, step: int) -> tuple[Pieces, Targets]:
         """Return both with things of other photos laid over, where the recipe says so."""
         if not (self.augment.paste and isinstance(marked, BoxSets) and isinstance(self.targets, BoxSets)):
             return pieces, marked
-        side, chance = self.pixels.shape[1], self._generator(_PASTES, block)
-        moves = draw(self.augment, len(pieces), self.size, chance)
+        side, chance = self.pixels.shape[1], self._generator(_PASTES, step)
+        moves = draw(self.augment, self.batch, self.size, chance)
         moves = replace(moves, matrices=compose(self.size / side * np.eye(2, 3)[None], moves.matrices))
         things = Things(self.targets, self._to_pixels, side, self.names)
         return pasted(pieces, marked, things, moves, self.augment.paste, size=self.size, rng=chance)
 
-    def _varied(self, pieces: Pieces, light: Light) -> NDArray[np.uint8]:
+    def _varied(self, pieces: Pieces, light: Light) -> Tensor:
+        if self._at_once:
+            return self._varied_at_once(pieces, light)
+        return on_device(self._varied_one_by_one(pieces, light), self.device)
+
+    def _varied_one_by_one(self, pieces: Pieces, light: Light) -> NDArray[np.uint8]:
         if self._framed or moving(self.augment):
             held, rows = lying(self.pixels, pieces.rows)
             size = self.size if self._framed else None
