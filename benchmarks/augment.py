@@ -5,11 +5,11 @@
 
 Images turn, zoom, shift, are mirrored and change brightness and contrast, by the same strengths everywhere; points and
 boxes move along. A batch goes in as uint8 and comes out as the library gives it: tensors with targets from our training
-loader (`batch_at`, all that it does, with memory kept as in a training), arrays from albumentations (one image after
-the other, as it is used), float tensors from kornia's AugmentationSequential (a batch at a time), float arrays from
-Keras, which moves no targets and has no contrast. Each way is a process of its own, bound to one core, and takes turns
-with the others; seconds are of processor time. All must move things equally far and change gray levels alike. What
-counts is the ratio to the best of the others.
+loader (`batch_at`, all that it does), arrays from albumentations (one image after the other, as it is used), float
+tensors from kornia's AugmentationSequential (a batch at a time), float arrays from Keras, which moves no targets and
+has no contrast. Each way is a process of its own, bound to one core, and takes turns with the others; seconds are
+of processor time. All must move things equally far and change gray levels alike. What counts is the ratio to
+the best of the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
@@ -125,19 +124,12 @@ def one_run(way: str, folder: Path, seconds: float) -> dict[str, Any]:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     make, packages = WAYS[way]
     speed, effects = {}, {}
-    with kept() if way == "viewfinder" else nullcontext():
-        for case in CASES:
-            with np.load(folder / f"{case.side}.npz") as file:
-                arrays = dict(file)
-            effects[case.name] = effect(make, case, arrays)
-            speed[case.name] = images_per_second(make(case, arrays), case.batch, seconds)
+    for case in CASES:
+        with np.load(folder / f"{case.side}.npz") as file:
+            arrays = dict(file)
+        effects[case.name] = effect(make, case, arrays)
+        speed[case.name] = images_per_second(make(case, arrays), case.batch, seconds)
     return {"speed": speed, "effects": effects, "versions": {name: version(name) for name in packages}}
-
-
-def kept() -> AbstractContextManager[None]:
-    from viewfinder.training.device import keeping_memory
-
-    return keeping_memory()
 
 
 def images_per_second(batch: Callable[[], Batch], size: int, seconds: float) -> float:

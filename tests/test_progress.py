@@ -10,6 +10,8 @@ import pytest
 
 from viewfinder.cli.progress import Watch
 
+ERASED = "\x1b[2K"
+"""What a terminal is told before a line is drawn anew."""
 PLAN = {"seconds_per_step": 2.0, "validations": 5, "seconds_per_validation": 40.0}
 
 
@@ -59,7 +61,7 @@ def test_a_terminal_shows_what_is_waited_for_and_counts_to_the_end(
         assert "reading odd[/b].zip" in capsys.readouterr().err
         watch.see({"event": "start", "step": 0, **at})
         watch.see({"event": "end", "step": 9, "reason": "steps", **at})
-    last = capsys.readouterr().err.splitlines()[-1]
+    last = capsys.readouterr().err.rpartition(ERASED)[2]
     assert "9/9 steps" in last
     assert "reading" not in last
 
@@ -70,4 +72,4 @@ def test_nothing_of_the_waiting_is_left_after_an_error(
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Watch() as watch:
         watch.wait("reading nothing.zip")
-    assert "reading" not in capsys.readouterr().err
+    assert "reading" not in capsys.readouterr().err.rpartition(ERASED)[2]
