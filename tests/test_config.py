@@ -90,6 +90,7 @@ def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
         ({"optim.lr": "-1"}, "digits: optim.lr: input should be greater than 0, got -1"),
         ({"optim.name": "adamx"}, "digits: optim.name: input should be 'adamw', 'adam'"),
         ({"optim.lr": str([1] * 99)}, "digits: optim.lr: input should be a valid number, got [1, 1, 1, 1, 1, 1, ...]"),
+        ({"train.batch": "true"}, "digits: train.batch: true and false mean nothing here, got True"),
         ({"data": "5"}, "digits: data: input should be a valid table, got 5"),
         ({"data.channels": "2"}, "digits: data.channels: input should be 1 or 3"),
         ({"train.batch.size": "2"}, "unknown key 'train.batch.size'; 'batch' is a value, not a part of the recipe"),
@@ -119,7 +120,7 @@ def test_a_recipe_file_that_is_absent_or_no_toml_or_has_no_task_is_said(tmp_path
         load_recipe(path)
     with pytest.raises(RecipeError, match="task: field required"):
         load_recipe(recipe_file(tmp_path, 'about = "no task"\n'))
-    with pytest.raises(RecipeError, match="unknown recipe 'digts'; did you mean 'digits'"):
+    with pytest.raises(RecipeError, match=r"\.toml: base: unknown recipe 'digts'; did you mean 'digits'"):
         load_recipe(recipe_file(tmp_path, 'base = "digts"\n'))
 
 
@@ -170,13 +171,28 @@ def test_a_budget_of_a_recipe_of_ours_leaves_alone_what_a_file_on_top_of_it_says
     assert load_recipe(file, {"train.minutes": 0.5}).model["members"] == 3
 
 
+def test_a_budget_may_be_written_in_tables_as_the_rest_of_a_recipe(tmp_path: Path) -> None:
+    tables = 'base = "digits"\n[[budgets]]\nbelow = 2\n[budgets.changes.train]\nbatch = 64\nseed = 5\n'
+    file, plain = recipe_file(tmp_path, tables), load_recipe("digits", {"train.minutes": 1})
+    recipe = load_recipe(file, {"train.minutes": 1, "train.seed": 7})
+    assert (recipe.train.batch, recipe.train.seed, recipe.train.minutes) == (64, 7, 1)
+    assert recipe.train.average == plain.train.average
+
+
+def test_a_file_that_begins_with_a_mark_as_some_editors_write_it_is_read(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, '\ufeffbase = "digits"\n')
+    assert load_recipe(path).model == load_recipe("digits").model
+
+
 def test_a_budget_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"unknown key 'budgets\.1\.bellow'; did you mean 'below'"):
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("below", "bellow")))
     with pytest.raises(RecipeError, match=r"unknown key 'budgets\.1\.change'; did you mean 'changes'"):
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("changes", "change")))
-    with pytest.raises(RecipeError, match=r"unknown key 'train\.bach'"):
+    with pytest.raises(RecipeError, match=r"changes of budget 1: unknown key 'train\.bach'"):
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("train.batch", "train.bach")))
+    with pytest.raises(RecipeError, match=r"budgets\.1: the minutes decide which budget holds, so none changes them$"):
+        load_recipe(recipe_file(tmp_path, BUDGETS.replace('"train.batch" = 64', '"train.minutes" = 9')))
     with pytest.raises(RecipeError, match=r"budgets\.1: no minutes are below 2 and above 3$"):
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("below = 2", "below = 2\nabove = 3")))
 

@@ -17,10 +17,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from viewfinder.errors import RecipeError, nearest
-from viewfinder.layers import dotted, leave_alone, merged, set_at
+from viewfinder.layers import dotted, flat, leave_alone, merged, set_at
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +40,7 @@ __all__ = [
     "Budget",
     "Data",
     "Optim",
+    "Part",
     "Predict",
     "Recipe",
     "Train",
@@ -44,11 +53,23 @@ __all__ = [
 ]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A table of a recipe: nothing in it is unknown, infinite or changed later."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_truths(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for a number, which would be taken for 1 and 0."""
+        several = value if isinstance(value, (list, tuple)) else [value]
+        kinds = _types(cls.model_fields[str(info.field_name)].annotation)
+        if bool not in kinds and any(isinstance(one, bool) for one in several):
+            raise ValueError("true and false mean nothing here")
+        return value
 
-class Data(_Part):
+
+class Data(Part):
     """What the network is shown."""
 
     size: int = Field(28, ge=8, le=2048)
@@ -67,7 +88,7 @@ class Data(_Part):
     """Use only the samples whose points are all annotated."""
 
 
-class Augment(_Part):
+class Augment(Part):
     """How training images vary. Every number is the far end of a uniform range around "unchanged"; 0 is off."""
 
     rotate: float = Field(0, ge=0, le=180)
@@ -108,7 +129,7 @@ class Augment(_Part):
     """What appears where the image was moved away: black, the edge's colour, or the mirror image."""
 
 
-class Optim(_Part):
+class Optim(Part):
     """How weights change."""
 
     name: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
@@ -139,7 +160,7 @@ class Optim(_Part):
     """Longest gradient vector; 0: not clipped."""
 
 
-class Train(_Part):
+class Train(Part):
     """How long, and with what."""
 
     batch: int = Field(128, ge=1)
@@ -174,7 +195,7 @@ class Train(_Part):
     """Decides weights, order, augmentation, dropout and split."""
 
 
-class Predict(_Part):
+class Predict(Part):
     """What is done at prediction; it is part of the exported model."""
 
     mirror: bool = False
@@ -185,7 +206,7 @@ class Predict(_Part):
     """For boxes: answer at this side instead of `data.size`, larger for small things; also when validating."""
 
 
-class Budget(_Part):
+class Budget(Part):
     """What a recipe changes where the minutes are few or many: another network pays then, or another resolution."""
 
     below: float | None = Field(None, gt=0)
@@ -197,6 +218,8 @@ class Budget(_Part):
 
     @model_validator(mode="after")
     def _sometimes(self) -> Budget:
+        if "train.minutes" in dict(flat(self.changes)):
+            raise ValueError("the minutes decide which budget holds, so none changes them")
         if self.below is not None and self.above is not None and self.above >= self.below:
             raise ValueError(f"no minutes are below {self.below:g} and above {self.above:g}")
         return self
@@ -206,7 +229,7 @@ class Budget(_Part):
         return (self.below is None or minutes < self.below) and (self.above is None or minutes >= self.above)
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """All that decides a training."""
 
     name: str
@@ -257,8 +280,9 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         set_at(values, key, value)
     leave_alone(values, (changes or {}).keys())
     recipe = _validated(values, where)
-    for budget in recipe.budgets:
-        changed = _changed(recipe, budget, where)  # checked, whether it is for these minutes or not
+    for number, budget in enumerate(recipe.budgets, start=1):
+        # checked, whether it is for these minutes or not
+        changed = _changed(recipe, budget, f"{where}: changes of budget {number}")
         recipe = changed if recipe.train.minutes and budget.fits(recipe.train.minutes) else recipe
     return recipe
 
@@ -296,7 +320,7 @@ def _read(name: str | Path) -> dict[str, Any]:
     if path.suffix != ".toml":
         path = _our_file(str(name))
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows begin with a mark
     except FileNotFoundError:
         raise RecipeError("no such recipe file", where=path, hint="see `viewfinder recipes`") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -305,14 +329,15 @@ def _read(name: str | Path) -> dict[str, Any]:
     values.setdefault("name", path.stem)
     if base is None:
         return values
-    if str(base).endswith(".toml"):
+    if not isinstance(base, str) or base.endswith(".toml"):
         raise RecipeError("base must be the name of a recipe of ours", where=path, hint="see `viewfinder recipes`")
-    return _on_top(_read(str(base)), values)
+    _our_file(base, where=f"{path}: base")
+    return _on_top(_read(base), values)
 
 
-def _our_file(name: str) -> Path:
+def _our_file(name: str, where: str = "") -> Path:
     if name not in recipe_names():
-        raise RecipeError(f"unknown recipe {name!r}", hint=nearest(name, recipe_names()))
+        raise RecipeError(f"unknown recipe {name!r}", where=where, hint=nearest(name, recipe_names()))
     return Path(str(resources.files("viewfinder") / "recipes" / f"{name}.toml"))
 
 
@@ -326,7 +351,7 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:
     values = recipe.model_dump()
-    for key, value in budget.changes.items():
+    for key, value in flat(budget.changes):
         set_at(values, key, value)
     return _validated(values, where)
 

@@ -13,7 +13,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["dotted", "leave_alone", "merged", "set_at"]
+__all__ = ["dotted", "flat", "leave_alone", "merged", "set_at"]
+
+
+def flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield changes by dotted key where some are tables; a model with a name is another network, and stays whole."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and not (key == "model" and "name" in value):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def leave_alone(values: dict[str, Any], keys: Iterable[str]) -> None:
@@ -22,7 +31,7 @@ def leave_alone(values: dict[str, Any], keys: Iterable[str]) -> None:
     if not chosen or not isinstance(budgets, (list, tuple)):
         return
     values["budgets"] = [
-        {**one, "changes": {key: value for key, value in one["changes"].items() if not f"{key}.".startswith(chosen)}}
+        {**one, "changes": {key: value for key, value in flat(one["changes"]) if not f"{key}.".startswith(chosen)}}
         if isinstance(one, Mapping) and isinstance(one.get("changes"), Mapping)
         else one
         for one in budgets

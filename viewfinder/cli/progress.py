@@ -122,7 +122,8 @@ class Watch:
 
     def _compare(self, seconds: float) -> None:
         """Say where the minutes went that are missing or too many."""
-        if self._planned and abs(seconds / self._planned - 1) > WORTH_SAYING:
+        told = _clock(seconds) != _clock(self._planned)
+        if told and self._planned and abs(seconds / self._planned - 1) > WORTH_SAYING:
             first = "slower" if seconds < self._planned else "faster"
             plan = f"it took {_clock(seconds)}, planned were {_clock(self._planned)}"
             self.console.print(

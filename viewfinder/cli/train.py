@@ -82,7 +82,7 @@ def train(
         return
     watch.tell_end(run)
     if export:
-        typer.echo(f"model file: {run.export(run.folder / 'model.onnx')}")
+        _export(run)
     typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
@@ -120,6 +120,21 @@ def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
 
     watch.wait("reading and preparing")
     return resume(folder, data=data, on_event=watch.see)
+
+
+def _export(run: Run) -> None:
+    from viewfinder.cli.progress import Watch
+
+    path = run.folder / "model.onnx"
+    try:
+        with Watch() as watch:
+            watch.wait("writing and checking the model file")
+            run.export(path)
+    except KeyboardInterrupt:
+        go_on = f"it is trained and saved; write its model file with: viewfinder export {run.folder} --out {path}"
+        typer.echo(f"\nviewfinder: stopped; {go_on}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"model file: {path}")
 
 
 def _refuse_useless(options: Mapping[str, object], beside: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
-from viewfinder.config import Data
+from viewfinder.config import Data, Part
 from viewfinder.errors import RecipeError
 
 __all__ = ["Blocks", "Count", "Network", "Rate", "Rates", "one_each", "spread"]
@@ -19,13 +19,11 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Rates = Rate | tuple[Rate, ...]
 
 
-class Network(BaseModel):
+class Network(Part):
     """The options of a network, which build it.
 
     A new network is a subclass with documented fields and a `build`, and one line in `registry.NETWORKS`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     members: Count = 1
     """So many networks of this kind, which share each batch and answer together with their mean."""
