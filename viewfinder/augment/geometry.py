@@ -162,12 +162,22 @@ def warp_numpy(
     return moved
 
 
-def warp_torch(images: Tensor, matrices: Matrices, border: Border = "constant", size: int | None = None) -> Tensor:
-    """Return images (N, H, W, C), uint8 or floating, moved as `warp_numpy` does, on their own device."""
+def warp_torch(
+    images: Tensor,
+    matrices: Matrices,
+    border: Border = "constant",
+    size: int | None = None,
+    places: Tensor | None = None,
+) -> Tensor:
+    """Return images (N, H, W, C), uint8 or floating, moved as `warp_numpy` does, on their own device.
+
+    Args:
+        places: memory for work on images that keep their size: (2·N or more, H·W) of their floating type.
+    """
     planes = images.permute(0, 3, 1, 2)
     planes = planes if planes.is_floating_point() else planes.float()
     if size is None:
-        moved = _sampled(planes, matrices, border, (planes.shape[2], planes.shape[3]))
+        moved = _sampled(planes, matrices, border, (planes.shape[2], planes.shape[3]), places)
     else:
         moved = planes.new_empty((*planes.shape[:2], size, size))
         times = _finer(matrices)
@@ -189,7 +199,9 @@ def as_pixels(values: Tensor) -> Tensor:
     return values.round().clamp_(0, 255).to(torch.uint8)
 
 
-def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[int, int]) -> Tensor:
+def _sampled(
+    planes: Tensor, matrices: Matrices, border: Border, shape: tuple[int, int], places: Tensor | None = None
+) -> Tensor:
     """Return planes (N, C, H, W) moved by `matrices`, as planes of `shape`."""
     height, width = planes.shape[2:]
     back = inverted(matrices) * np.array([[2 / width], [2 / height]])
@@ -198,7 +210,8 @@ def _sampled(planes: Tensor, matrices: Matrices, border: Border, shape: tuple[in
     a, b, c = maps.reshape(-1, 3, 1).unbind(1)
     y, x = (torch.arange(side, dtype=planes.dtype, device=planes.device) + 0.5 for side in shape)
     x, y = x.repeat(shape[0]), y.repeat_interleave(shape[1])
-    places = (a * x).addcmul_(b, y).add_(c)  # a plane of x, a plane of y, in long rows: sooner made than pairs
+    rows = None if places is None else places[: len(a)]
+    places = torch.mul(a, x, out=rows).addcmul_(b, y).add_(c)  # x in planes, and y, in long rows: sooner than pairs
     grid = places.view(-1, 2, *shape).permute(0, 2, 3, 1)
     return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
 

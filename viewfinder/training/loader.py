@@ -9,6 +9,7 @@ would have seen, and reading ahead cannot change them.
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -142,11 +143,15 @@ class Loader:
         self._made: tuple[int, tuple[Tensor, ...]] = (-1, ())
         on_gpu = self.device.type != "cpu"
         tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
-        tiny = tiny and not augment.paste
+        tiny = tiny and not (augment.mosaic or augment.paste)
         self._at_once = backend == "torch" or (backend == "auto" and (on_gpu or tiny))
         self._steps_drawn = _BLOCK if tiny else 1
         together = tiny and self._at_once and in_memory(pixels)  # from a disk nothing is read that may not be shown
         self._steps_made = max(1, min(_AT_ONCE // batch, _BLOCK)) if together else 1
+        self._making, self._places = threading.Lock(), None
+        if self._steps_made > 1:  # kept: memory of this size would be fetched from the system each time
+            planes = 2 * self._steps_made * len(self.share.places)
+            self._places = torch.empty(planes, math.prod(pixels.shape[1:3]), device=self.device)
         resident = self._at_once and on_gpu and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
@@ -210,14 +215,13 @@ class Loader:
     def _made_with_others(self, step: int, drawn: _Drawn) -> Tensor:
         """Return the images of a step, made together with those of the steps beside it; the last ones are kept."""
         place = step % self._steps_drawn % self._steps_made
-        first, made = self._made
-        if first != step - place:
-            steps = range(step % self._steps_drawn - place, self._steps_drawn)[: self._steps_made]
-            mine = np.concatenate([one * self.batch + self.share.places for one in steps])
-            images = self._varied(drawn.pieces.of(mine), drawn.light.of(mine))
-            made = torch.split(images, len(self.share.places))
-            self._made = step - place, made
-        return made[place]
+        with self._making:
+            if self._made[0] != step - place:
+                steps = range(step % self._steps_drawn - place, self._steps_drawn)[: self._steps_made]
+                mine = np.concatenate([one * self.batch + self.share.places for one in steps])
+                images = self._varied(drawn.pieces.of(mine), drawn.light.of(mine))
+                self._made = step - place, torch.split(images, len(self.share.places))
+            return self._made[1][place]
 
     def _cut_out(self, pieces: Pieces, step: int) -> Pieces:
         """Return the maps from `pixels` to the images of a step, where what lies in `pixels` is larger."""
@@ -267,7 +271,7 @@ class Loader:
             images = self._resident[on_device(pieces.rows, self.device)]
         if self._framed or moving(self.augment):
             size = self.size if self._framed else None
-            images = warp_torch(images.float(), pieces.matrices, self.augment.border, size)
+            images = warp_torch(images.float(), pieces.matrices, self.augment.border, size, self._places)
         return as_pixels(light_torch(laid_torch(images, pieces), self.augment, light))
 
 
