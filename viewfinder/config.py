@@ -10,9 +10,8 @@ Unknown keys, wrong types and unknown names are errors that name the nearest kno
 from __future__ import annotations
 
 import json
-import reprlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from viewfinder.errors import RecipeError, nearest
+from viewfinder.errors import RecipeError, nearest, refused
 from viewfinder.layers import dotted, flat, leave_alone, merged, set_at
 
 if sys.version_info >= (3, 11):
@@ -49,7 +48,6 @@ __all__ = [
     "parse_changes",
     "recipe_names",
     "recipe_text",
-    "refused",
 ]
 
 
@@ -361,35 +359,6 @@ def _validated(values: dict[str, Any], where: str) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise refused(error, _keys, where) from None
-
-
-def refused(
-    error: ValidationError, keys: Callable[[Sequence[str | int]], Iterable[str]], where: str, under: str = ""
-) -> RecipeError:
-    """Return what is wrong first in values that a model refused.
-
-    A key that nobody knows comes before one that is missing: often they are the same. Then the innermost comes first.
-
-    Args:
-        error: its refusal.
-        keys: returns which ones there are in the part at a path; none where it has no fixed ones.
-        where: whose values they are.
-        under: the key that the values are the table of.
-    """
-    first = min(error.errors(), key=lambda one: (one["type"] != "extra_forbidden", -len(one["loc"])))
-    kind, got = first["type"], first["input"]
-    path: list[str | int] = []
-    for part in first["loc"]:  # it has names of kinds as well, where several are possible
-        if isinstance(part, int) or part in keys(path) or kind == "extra_forbidden":
-            path.append(part)
-    key = ".".join(filter(None, [under, *(part if isinstance(part, str) else str(part + 1) for part in path)]))
-    if kind == "extra_forbidden":
-        return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(str(path[-1]), keys(path[:-1])))
-    what = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
-    for ours, theirs in (("table", "dictionary"), ("list", "tuple")):  # as they are called in TOML
-        what = what.replace(f"valid {theirs}", f"valid {ours}")
-    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {reprlib.repr(got)}"
-    return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{seen}", where=where)
 
 
 def _keys(path: Sequence[str | int]) -> list[str]:

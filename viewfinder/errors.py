@@ -16,7 +16,12 @@ Every message is one line in three parts: where it is, what is wrong, what to do
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = [
     "CheckError",
@@ -29,6 +34,7 @@ __all__ = [
     "RunError",
     "ViewfinderError",
     "nearest",
+    "refused",
 ]
 
 
@@ -92,3 +98,32 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def refused(
+    error: ValidationError, keys: Callable[[Sequence[str | int]], Iterable[str]], where: str, under: str = ""
+) -> RecipeError:
+    """Return what is wrong first in values that a model refused.
+
+    A key that nobody knows comes before one that is missing: often they are the same. Then the innermost comes first.
+
+    Args:
+        error: its refusal.
+        keys: returns which ones there are in the part at a path; none where it has no fixed ones.
+        where: whose values they are.
+        under: the key that the values are the table of.
+    """
+    first = min(error.errors(), key=lambda one: (one["type"] != "extra_forbidden", -len(one["loc"])))
+    kind, got = first["type"], first["input"]
+    path: list[str | int] = []
+    for part in first["loc"]:  # it has names of kinds as well, where several are possible
+        if isinstance(part, int) or part in keys(path) or kind == "extra_forbidden":
+            path.append(part)
+    key = ".".join(filter(None, [under, *(part if isinstance(part, str) else str(part + 1) for part in path)]))
+    if kind == "extra_forbidden":
+        return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(str(path[-1]), keys(path[:-1])))
+    what = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
+    for ours, theirs in (("table", "dictionary"), ("list", "tuple")):  # as they are called in TOML
+        what = what.replace(f"valid {theirs}", f"valid {ours}")
+    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {reprlib.repr(got)}"
+    return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{seen}", where=where)

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from viewfinder.config import Recipe, refused
-from viewfinder.errors import RecipeError, nearest
+from viewfinder.config import Recipe
+from viewfinder.errors import RecipeError, nearest, refused
 from viewfinder.models.members import Members
 from viewfinder.models.options import Network
 
