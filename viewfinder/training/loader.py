@@ -148,10 +148,11 @@ class Loader:
         self._steps_drawn = _BLOCK if tiny else 1
         together = tiny and self._at_once and in_memory(pixels)  # from a disk nothing is read that may not be shown
         self._steps_made = max(1, min(_AT_ONCE // batch, _BLOCK)) if together else 1
-        self._making, self._places = threading.Lock(), None
+        self._making, self._floats, self._places = threading.Lock(), None, None
         if self._steps_made > 1:  # kept: memory of this size would be fetched from the system each time
-            planes = 2 * self._steps_made * len(self.share.places)
-            self._places = torch.empty(planes, math.prod(pixels.shape[1:3]), device=self.device)
+            images = self._steps_made * len(self.share.places)
+            self._floats = torch.empty(images, *pixels.shape[1:], device=self.device)
+            self._places = torch.empty(2 * images, math.prod(pixels.shape[1:3]), device=self.device)
         resident = self._at_once and on_gpu and in_memory(pixels)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
@@ -271,7 +272,8 @@ class Loader:
             images = self._resident[on_device(pieces.rows, self.device)]
         if self._framed or moving(self.augment):
             size = self.size if self._framed else None
-            images = warp_torch(images.float(), pieces.matrices, self.augment.border, size, self._places)
+            floats = images.float() if self._floats is None else self._floats[: len(images)].copy_(images)
+            images = warp_torch(floats, pieces.matrices, self.augment.border, size, self._places)
         return as_pixels(light_torch(laid_torch(images, pieces), self.augment, light))
 
 
