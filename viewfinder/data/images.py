@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -20,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.ahead import ahead
 from viewfinder.data.cores import usable_cores
 from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.decoding import decode, with_channels
@@ -44,8 +47,8 @@ __all__ = [
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 Progress = Callable[[int, int], None]
-_AT_ONCE, _EACH = 64, 8
-"""Images that are decoded before they are given on, and how many of them a thread takes: handing over costs time."""
+_EACH = 16
+"""Images that a thread takes at a time: handing over costs time."""
 _BEGINNING = 1 << 16
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
@@ -192,9 +195,9 @@ class FileImages:
     def content(self, row: int, length: int = -1) -> bytes:
         """Return a file's bytes, or so many of them. Raises DataError."""
         name = self.where(row)
-        if self.root.is_dir():
+        if self._in_folder:
             try:
-                with (self.root / name).open("rb") as file:
+                with open(self._path(name), "rb") as file:  # noqa: PTH123 - a Path for each would take much longer
                     return file.read(length)
             except OSError as error:
                 raise DataError(f"cannot be read: {error.strerror}", where=name, hint=f"in {self.root}") from None
@@ -215,15 +218,22 @@ class FileImages:
 
     def states(self) -> NDArray[np.int64]:
         """Return (M, 2): the size of each of `paths`, and when it was changed; of a zip's file its checksum."""
-        if not self.root.is_dir():
+        if not self._in_folder:
             infos = [self._archive().getinfo(name) for name in self.paths]
             return np.array([(info.file_size, info.CRC) for info in infos], dtype=np.int64).reshape(-1, 2)
         states = np.zeros((len(self.paths), 2), dtype=np.int64)
         for state, name in zip(states, self.paths, strict=True):
             with contextlib.suppress(OSError):
-                status = (self.root / name).stat()
+                status = os.stat(self._path(name))  # noqa: PTH116 - as above
                 state[:] = status.st_size, status.st_mtime_ns
         return states
+
+    @cached_property
+    def _in_folder(self) -> bool:
+        return self.root.is_dir()
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.root, name)  # noqa: PTH118 - as above
 
     def _digest(self, row: int) -> bytes:
         return hashlib.blake2b(self.content(row), digest_size=16).digest()
@@ -283,7 +293,7 @@ def _fit_now(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     pixels = np.zeros((len(images), size, size, channels), dtype=np.uint8)
     matrices = np.zeros((len(images), 2, 3))
-    for row, fitted in enumerate(_fitted(images, size, channels, progress)):
+    for row, fitted in enumerate(chain.from_iterable(_fitted(images, size, channels, progress))):
         if isinstance(fitted, DataError):
             raise DataError(fitted.what, where=fitted.where, hint=FIND_ALL)
         pixels[row], matrices[row] = fitted
@@ -295,16 +305,16 @@ def _store_fitted(
 ) -> Mapping[str, NDArray[Any]]:
     """Give all fitted images to the store; one that cannot be read is black, and its map NaN."""
     unreadable = Fitted(np.zeros((size, size, channels), dtype=np.uint8), np.full((2, 3), np.nan))
-    matrices = []
-    for fitted in _fitted(images, size, channels, progress):
-        pixels, matrix = unreadable if isinstance(fitted, DataError) else fitted
-        rows(pixels[None])
-        matrices.append(matrix)
+    matrices: list[NDArray[np.float64]] = []
+    for piece in _fitted(images, size, channels, progress):
+        whole = [unreadable if isinstance(fitted, DataError) else fitted for fitted in piece]
+        rows(np.stack([fitted.pixels for fitted in whole]))
+        matrices.extend(fitted.matrix for fitted in whole)
     return {"matrices": np.array(matrices)}
 
 
-def _fitted(images: Images, size: int, channels: int, progress: Progress | None) -> Iterator[Fitted | DataError]:
-    """Give each image fitted, or why it cannot be read; a few threads work ahead."""
+def _fitted(images: Images, size: int, channels: int, progress: Progress | None) -> Iterator[list[Fitted | DataError]]:
+    """Give each image fitted, or why it cannot be read, several at a time; a few threads work ahead."""
 
     def one(row: int) -> Fitted | DataError:
         try:
@@ -315,14 +325,15 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
     def several(rows: range) -> list[Fitted | DataError]:
         return [one(row) for row in rows]
 
-    with ThreadPoolExecutor(threads()) as pool:
-        each = pool.map if isinstance(images, FileImages) and threads() > 1 else map
-        for start in range(0, len(images), _AT_ONCE):
-            block = range(start, min(start + _AT_ONCE, len(images)))
-            for piece in each(several, [block[at : at + _EACH] for at in range(0, len(block), _EACH)]):
-                yield from piece
-            if progress is not None:
-                progress(block.stop, len(images))
+    count = len(images)
+    pieces = [range(at, min(at + _EACH, count)) for at in range(0, count, _EACH)]
+    each = (
+        ahead(several, pieces, threads()) if isinstance(images, FileImages) and threads() > 1 else map(several, pieces)
+    )
+    for rows, piece in zip(pieces, each, strict=True):
+        yield piece
+        if progress is not None:
+            progress(rows.stop, count)
 
 
 def threads() -> int:

@@ -65,7 +65,7 @@ class Source:
             for folder, _, own in os.walk(self.path):
                 inside = Path(folder).relative_to(self.path).as_posix()
                 names += own if inside == "." else [f"{inside}/{name}" for name in own]
-        return sorted(name for name in names if not any(part.startswith((".", "__")) for part in name.split("/")))
+        return sorted(name for name in names if "/." not in (path := f"/{name}") and "/__" not in path)
 
     def where(self, name: str, inside: str = "") -> str:
         """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""

@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import ANSWERS, Answer
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
-from viewfinder.deploy.stream import Progress, in_order, told
+from viewfinder.deploy.stream import Progress, told
 from viewfinder.deploy.tables import rounded
 from viewfinder.errors import DataError
 
@@ -70,7 +71,7 @@ def write_predictions(
         folder = Path(beside) / "predictions"
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
-        records = in_order(work, _file_names(pictures), threads)
+        records = ahead(work, _file_names(pictures), threads)
         unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
         if out.exists():
             shutil.rmtree(out)

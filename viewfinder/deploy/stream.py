@@ -7,12 +7,11 @@ lock, so threads need not wait for each other, and no network has to be spread o
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import Answer
 from viewfinder.data.cores import usable_cores
 from viewfinder.data.images import Fitted
@@ -20,18 +19,15 @@ from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import DataError
 
-__all__ = ["Answered", "Progress", "answers", "cores", "in_order", "told"]
+__all__ = ["Answered", "Progress", "answers", "cores", "told"]
 
 BATCH, BATCH_PIXELS = 32, 16 * 256 * 256
 """Images that a thread answers in one go: no more than the first, and of no more pixels than the second."""
-AHEAD = 2
-"""Pieces of work a thread that may be under way or wait to be taken."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, of) after each image."""
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Answered(NamedTuple):
@@ -62,23 +58,8 @@ def answers(predictor: Predictor, pictures: Pictures, spans: Iterable[range], th
     """
     many = max(1, min(BATCH, BATCH_PIXELS // predictor.about.size**2))
     batches = (span[start : start + many] for span in spans for start in range(0, len(span), many))
-    for batch in in_order(partial(_answered, predictor, pictures), batches, threads):
+    for batch in ahead(partial(_answered, predictor, pictures), batches, threads):
         yield from batch
-
-
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in the order of the items, done by threads that keep a few steps ahead."""
-    pool = ThreadPoolExecutor(threads)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > AHEAD * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def told(items: Iterable[Item], progress: Progress, of: int, before: int = 0) -> Iterator[Item]:

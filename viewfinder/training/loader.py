@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,6 +36,7 @@ from viewfinder.augment.pieces import Pieces, laid, laid_torch, single
 from viewfinder.augment.pixels import Light, draw_light, light_numpy, light_torch
 from viewfinder.augment.share import Share
 from viewfinder.config import Augment
+from viewfinder.data.ahead import ahead
 from viewfinder.data.rows import Maps, PixelRows, in_memory, lying
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
@@ -46,7 +45,6 @@ from viewfinder.tasks.base import Task
 __all__ = ["Batch", "Loader"]
 
 _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
-_AHEAD = 2
 _TINY, _MANY = 32 * 32, 64
 """Up to so many values an image, and from so many images on, a call for each takes longer than moving all at once."""
 _BLOCK, _AT_ONCE = 8, 512
@@ -170,21 +168,11 @@ class Loader:
         return Batch(images, targets, torch.from_numpy(drawn.rows[every]))
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
-        """Yield the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
+        """Give the batches of the steps `first` … `last` − 1 while a thread prepares the next ones.
 
         The thread ends with the generator: close it to stop early.
         """
-        ahead: deque[Future[Batch]] = deque()
-        reader = ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=_alone)
-        try:
-            for step in range(first, last):
-                ahead.append(reader.submit(self.batch_at, step))
-                if len(ahead) > _AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            reader.shutdown(wait=True, cancel_futures=True)
+        return ahead(self.batch_at, range(first, last), threads=1, begin=_alone)
 
     def _generator(self, purpose: int, number: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, purpose, number))))
