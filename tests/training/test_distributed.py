@@ -65,6 +65,19 @@ def see(event):
 job = json.loads(sys.argv[1])
 vf.train(vf.read(job.pop("source")), on_event=see, **job)
 """
+ENDING = """
+import atexit, json, os, sys, weakref
+@atexit.register
+def look():
+    if group() is not None:
+        os.write(2, b"the group is still there")
+        os._exit(3)
+import torch.distributed as dist
+import viewfinder as vf
+job = json.loads(sys.argv[1])
+vf.train(vf.read(job.pop("source")), **job)
+group = weakref.ref(dist.group.WORLD)
+"""
 
 
 def torchrun(*arguments: str, restarts: int = 0, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -87,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     xy[rng.random(ROWS) < 0.6, 0] = np.nan
     names = ("left_eye", "right_eye")
     write(Dataset("keypoints", names, images, PointSets(xy)), folder / "keypoints.npz", "npz")
-    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED)):
+    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED), ("ending.py", ENDING)):
         (folder / name).write_text(text)
     return folder
 
@@ -184,6 +197,12 @@ def test_a_killed_process_is_replaced_and_the_run_goes_on_by_itself(
     assert_same(run, alone("keypoints"))
     shutil.move(folder / "before" / "keypoints-1", folder / "one-again")
     assert_same(vf.resume(folder / "one-again"), alone("keypoints"))
+
+
+def test_the_processes_have_parted_before_the_interpreter_ends(folder: Path) -> None:
+    """A thread of the group that wanted the interpreter while it ended would end the process with SIGABRT."""
+    ended = torchrun("ending.py", json.dumps(job(folder, "digits") | {"out": "parted", "epochs": 0.2}), cwd=folder)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_shares_are_disjoint_and_complete_and_each_member_gets_its_own_samples() -> None:

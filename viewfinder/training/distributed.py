@@ -179,6 +179,7 @@ def _connect() -> None:
     if missing or not dist.is_available():
         what = f"{missing[0]} is not" if missing else "torch.distributed is not there, but WORLD_SIZE is"
         raise RunError(f"{what} set", where="environment", hint="start with torchrun, or unset WORLD_SIZE")
+    import torch.distributed.nn.functional  # not after: its defaults would be the group, and keep it until too late
     from torch.distributed.rendezvous import rendezvous
 
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
