@@ -83,12 +83,7 @@ def train(
         NonFiniteError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
     """
-    if minutes is not None and epochs is not None:
-        raise RecipeError("minutes and epochs are two ways to say how long", hint="give one of them")
-    given = {"train.minutes": minutes, "train.epochs": epochs, "train.until": until}
-    changed = dict(changes or {}) | {key: value for key, value in given.items() if value is not None}
-    if epochs is not None and minutes is None:
-        changed["train.minutes"] = None
+    changed = dict(changes or {}) | _length(minutes, epochs, until)
     team = join()
     where = chosen_device(device, team)
     wanted = team.agreed(settled(load_recipe(recipe, changed), where))
@@ -102,13 +97,7 @@ def train(
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
             return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
-        _compile(session, on_event)
-        planned = _plan(session, parts)
-        info = team.agreed(_info(session, parts, torch.get_num_threads()))
-        _same_data(info, parts)
-        if team.leads:
-            _make_folder(folder, session, info, parts)
-        return _go(Run(folder, info, parts), session, planned, on_event)
+        return _begin(folder, parts, session, on_event)
 
 
 def resume(folder: str | Path, *, data: str | Path | None = None, on_event: events.Reader | None = None) -> Run:
@@ -133,6 +122,25 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         with team.in_turn():
             session = _session(run.recipe, parts, run.folder, where, team)
         return _go_on(Run(run.folder, run.info, parts), session, on_event)
+
+
+def _length(minutes: float | None, epochs: float | None, until: str | None) -> dict[str, Any]:
+    """Return what to change in a recipe, by dotted key, so that it says how long."""
+    if minutes is not None and epochs is not None:
+        raise RecipeError("minutes and epochs are two ways to say how long", hint="give one of them")
+    given = {"train.minutes": minutes, "train.epochs": epochs, "train.until": until}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return changes if epochs is None else {**changes, "train.minutes": None}
+
+
+def _begin(folder: Path, parts: Mapping[str, Dataset], session: Session, on_event: events.Reader | None) -> Run:
+    _compile(session, on_event)
+    planned = _plan(session, parts)
+    info = session.team.agreed(_info(session, parts, torch.get_num_threads()))
+    _same_data(info, parts)
+    if session.team.leads:
+        _make_folder(folder, session, info, parts)
+    return _go(Run(folder, info, parts), session, planned, on_event)
 
 
 def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:

@@ -202,9 +202,7 @@ def boxes_dataset(
         raise DataError(f"has no part {part!r}", where=layout.source.path, hint=f"parts: {', '.join(layout.parts())}")
     unlabelled = part == "test" and not marks and not left_out
     if not unlabelled:
-        without = (image for image in images if image not in marks and image not in left_out)
-        notes.add("negatives" if negatives else "images-without-labels", *without)
-        images = [image for image in images if image in marks or (negatives and image not in left_out)]
+        images = _known(images, marks, left_out, negatives, notes)
     images = _clear(images, marks, frozenset(names), notes)
     if not images:
         what = f"no image has labels{notes.first_error()}"
@@ -239,6 +237,15 @@ def size_of(width: Any, height: Any) -> tuple[int, int] | None:
 def in_order(names: set[str]) -> tuple[str, ...]:
     """Return class names in alphabetical order, numbers by their value."""
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+
+
+def _known(
+    images: Sequence[str], marks: dict[str, Marks], left_out: frozenset[str], negatives: bool, notes: Notes
+) -> list[str]:
+    """Return the images of which it is known what they show; those without a label are noted."""
+    without = (image for image in images if image not in marks and image not in left_out)
+    notes.add("negatives" if negatives else "images-without-labels", *without)
+    return [image for image in images if image in marks or (negatives and image not in left_out)]
 
 
 def _clear(images: Sequence[str], marks: dict[str, Marks], known: frozenset[str], notes: Notes) -> list[str]:
