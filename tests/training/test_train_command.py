@@ -31,4 +31,7 @@ def test_stopped_while_the_model_file_is_written_it_says_that_all_else_is_saved_
         f"write its model file with: viewfinder export {out} --out {out / 'model.onnx'}"
     )
     monkeypatch.undo()
+    writes = f"`viewfinder export {out} --out {out / 'model.onnx'}` writes its model file"
+    assert writes in viewfinder("train", "--resume", out).err
     assert viewfinder("export", out, "--out", out / "model.onnx").code == 0
+    assert writes not in viewfinder("train", "--resume", out).err

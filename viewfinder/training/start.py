@@ -150,13 +150,18 @@ def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     if progress.ended and (restarted() or (launch() and run.info.get("launch") == launch())):
         return run  # a process was lost after the last step
     if progress.ended:
-        hint = "train a new run with more epochs or minutes"
-        raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=hint)
+        raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
     if team.leads:
         events.trim(run.folder / "events.jsonl", progress.step)
     resumed = {"event": "resume", "step": progress.step, "seconds": progress.seconds, "total": progress.total}
     return _go(run, session, resumed, on_event)
+
+
+def _left_to_do(run: Run) -> str:
+    """Return what is left to do with a run that is over: whoever lacks its model file may resume it for that."""
+    more, file = "train a new run with more epochs or minutes", run.folder / "model.onnx"
+    return more if file.exists() else f"`viewfinder export {run.folder} --out {file}` writes its model file, or {more}"
 
 
 def _compile(session: Session, on_event: events.Reader | None) -> None:
