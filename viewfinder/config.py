@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from viewfinder.errors import RecipeError, nearest, refused
-from viewfinder.layers import dotted, flat, leave_alone, merged, set_at
+from viewfinder.layers import flat, leave_alone, leaves, merged, set_at
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -343,7 +343,7 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Put a recipe on its base; the options of another network are of no use to its own."""
     model = above.get("model")
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
-    leave_alone(below, dotted(above))
+    leave_alone(below, dict(leaves(above)))
     return merged({**below, "model": {}, "budgets": []} if other else below, above)
 
 

@@ -83,6 +83,17 @@ def test_what_the_minutes_change_and_that_they_are_few_is_told(squares: Dataset,
     assert "notes" not in events_of(run, "start")[0]
 
 
+def test_a_budget_of_tables_is_told_as_a_user_would_set_its_values(squares: Dataset, tmp_path: Path) -> None:
+    network = {"name": "convnet", "widths": [8, 8]}
+    tables = {"train": {"seed": 5}, "optim": {"schedule": "cosine"}, "model": network, "predict.mirror": True}
+    changes = QUICK | {"budgets": [{"changes": tables}]}
+    run = vf.train(squares, recipe="digits", minutes=0.001, changes=changes, out=tmp_path / "run")
+    assert events_of(run, "start")[0]["notes"][0] == (
+        'for 0.001 minutes: train.seed = 5, optim.schedule = "cosine", '
+        'model.name = "convnet", model.widths = [8, 8], predict.mirror = true'
+    )
+
+
 def test_a_goal_ends_the_training(squares: Dataset, tmp_path: Path) -> None:
     run = vf.train(squares, recipe="digits", epochs=40, until="accuracy>=0.9", changes=QUICK, out=tmp_path / "run")
     assert run.ended == "until"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from viewfinder.data.dataset import Dataset
+from viewfinder.layers import leaves
 from viewfinder.training.loop import Session
 from viewfinder.training.remembered import is_large_for
 
@@ -23,7 +26,7 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
     train, minutes = parts["train"], session.recipe.train.minutes
     time = f"{minutes or 0:g} minute{'s' * (minutes != 1)}"
     notes = [
-        f"for {time}: {', '.join(f'{key} = {value}' for key, value in budget.changes.items())}"
+        f"for {time}: {_as_set(budget.changes)}"
         for budget in session.recipe.budgets
         if minutes and budget.changes and budget.fits(minutes)
     ]
@@ -41,3 +44,8 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
     if split_here and session.recipe.data.similar and train.groups is None:
         notes.append("near-duplicates were not looked for: of a large set they may be on both sides of the split")
     return notes
+
+
+def _as_set(changes: Mapping[str, Any]) -> str:
+    """Return changes as a user would set them, value by value."""
+    return ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in leaves(changes))
