@@ -93,6 +93,23 @@ class NonFiniteError(CheckError):
         self.step, self.rows = step, rows
 
 
+_EXPECTED = {
+    **dict.fromkeys(["int_type", "int_parsing", "int_parsing_size", "int_from_float"], "a whole number"),
+    **dict.fromkeys(["float_type", "float_parsing"], "a number"),
+    **dict.fromkeys(["bool_type", "bool_parsing"], "true or false"),
+    **dict.fromkeys(["list_type", "tuple_type"], "a list"),
+    **dict.fromkeys(["dict_type", "model_type"], "a table"),
+    "string_type": "a text",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:.10g}",
+    "greater_than_equal": "at least {ge:.10g}",
+    "less_than": "less than {lt:.10g}",
+    "less_than_equal": "at most {le:.10g}",
+}
+"""In plain words what pydantic wants, by its kinds of errors; in brackets what their context knows."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the hint for an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
@@ -122,8 +139,18 @@ def refused(
     key = ".".join(filter(None, [under, *(part if isinstance(part, str) else str(part + 1) for part in path)]))
     if kind == "extra_forbidden":
         return RecipeError(f"unknown key {key!r}", where=where, hint=nearest(str(path[-1]), keys(path[:-1])))
-    what = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
-    for ours, theirs in (("table", "dictionary"), ("list", "tuple")):  # as they are called in TOML
-        what = what.replace(f"valid {theirs}", f"valid {ours}")
-    seen = "" if kind == "missing" or isinstance(got, dict) else f", got {reprlib.repr(got)}"
-    return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{seen}", where=where)
+    if kind == "missing":
+        return RecipeError(f"{key} is missing", where=where)
+    if kind in _EXPECTED:
+        expected = _EXPECTED[kind].format(**first.get("ctx", {}))
+        return RecipeError(f"{key}: expected {expected}, got {_seen(got)}", where=where)
+    what = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(got, dict) else f", got {_seen(got)}"
+    return RecipeError(f"{key}: {what[:1].lower()}{what[1:]}{given}", where=where)
+
+
+def _seen(value: object) -> str:
+    """Return a value as a recipe has it; a table, and what is long, in short."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a table" if isinstance(value, dict) else reprlib.repr(value)

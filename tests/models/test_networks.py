@@ -146,10 +146,10 @@ def test_one_dropout_number_stands_for_all_layers() -> None:
     [
         ({"model.name": "convnets"}, "digits: unknown network 'convnets'; did you mean 'convnet'?"),
         ({"model.widhts": "[8]"}, "digits: unknown key 'model.widhts'; did you mean 'widths'?"),
-        ({"model.stem": "big"}, "digits: model.stem: input should be a valid integer"),
-        ({"model.widths": "[8, 0]"}, "digits: model.widths.2: input should be greater than or equal to 1"),
+        ({"model.stem": "big"}, "digits: model.stem: expected a whole number"),
+        ({"model.widths": "[8, 0]"}, "digits: model.widths.2: expected at least 1"),
         ({"model.widths": "[32, true]"}, "digits: model.widths: true and false mean nothing here, got [32, True]"),
-        ({"model.dropout": "2"}, "digits: model.dropout: input should be less than 1, got 2"),
+        ({"model.dropout": "2"}, "digits: model.dropout: expected less than 1, got 2"),
         ({"model.widths": "[8]"}, "digits: model: 1 widths and 2 depths, but a stage has one of each"),
         ({"model": {"stem": 3}}, "digits: model.name is missing; known: convnet"),
     ],
