@@ -207,6 +207,19 @@ def test_a_budget_that_is_none_is_said(tmp_path: Path) -> None:
         load_recipe(recipe_file(tmp_path, BUDGETS.replace("below = 2", "below = 2\nabove = 3")))
 
 
+def test_budgets_for_the_same_minutes_that_contradict_each_other_are_said(tmp_path: Path) -> None:
+    both = BUDGETS.replace("above = 15", "above = 1")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(file := recipe_file(tmp_path, both))
+    assert str(error.value) == (
+        f"{file}: model.members is 1 in budget 1 and 4 in budget 2, which are for the same minutes; "
+        "part them with above and below"
+    )
+    assert load_recipe(file, {"model.members": 3, "train.minutes": 1.5}).model["members"] == 3
+    assert load_recipe(recipe_file(tmp_path, BUDGETS.replace("above = 15", "above = 2")))
+    assert load_recipe(recipe_file(tmp_path, both.replace('members" = 4', 'members" = 1')))
+
+
 def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
     recipe = load_recipe(recipe_file(tmp_path, page.partition("```toml\n")[2].partition("```")[0]))

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -278,6 +279,7 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         set_at(values, key, value)
     leave_alone(values, (changes or {}).keys())
     recipe = _validated(values, where)
+    _agree(recipe.budgets, where)
     for number, budget in enumerate(recipe.budgets, start=1):
         # checked, whether it is for these minutes or not
         changed = _changed(recipe, budget, f"{where}: changes of budget {number}")
@@ -352,6 +354,16 @@ def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:
     for key, value in flat(budget.changes):
         set_at(values, key, value)
     return _validated(values, where)
+
+
+def _agree(budgets: Sequence[Budget], where: str) -> None:
+    """Raise RecipeError where two budgets for the same minutes set a key to different values."""
+    for (one, first), (two, second) in combinations(enumerate(budgets, start=1), 2):
+        meet = first.fits(second.above or 0) or second.fits(first.above or 0)
+        ours, theirs = dict(flat(first.changes)), dict(flat(second.changes))
+        for key in (key for key in ours if meet and ours[key] != theirs.get(key, ours[key])):
+            what = f"{ours[key]!r} in budget {one} and {theirs[key]!r} in budget {two}, which are for the same minutes"
+            raise RecipeError(f"{key} is {what}", where=where, hint="part them with above and below")
 
 
 def _validated(values: dict[str, Any], where: str) -> Recipe:
