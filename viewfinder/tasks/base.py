@@ -51,7 +51,10 @@ class Task(Protocol):
     learns_from: str
     """The kind of dataset, its `task`; several tasks may learn from one kind."""
     metrics: tuple[Metric, ...]
-    """The first decides which checkpoint is best, unless the recipe names another."""
+    """The first decides which checkpoint is best, unless the recipe names another.
+
+    Where higher is better, it is a share and never above 1; the others are never below 0.
+    """
     error: Metric
     """What `errors` measures, for the words under the worst images."""
     answer: type[Answer]

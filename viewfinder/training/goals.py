@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from viewfinder.errors import RecipeError, nearest
+from viewfinder.tasks.base import Metric
 
 __all__ = ["Goal"]
 
@@ -23,18 +24,30 @@ class Goal:
     number: float
 
     @classmethod
-    def parse(cls, text: str, known: list[str]) -> Goal:
-        """Read "metric<=number". Raises RecipeError for another form or a metric that is not known."""
+    def parse(cls, text: str, metrics: Sequence[Metric], recipe: str) -> Goal:
+        """Read "metric<=number", of one of a task's metrics or of "train_loss".
+
+        Raises RecipeError for another form, a metric that is not known, or a number that it never reaches.
+        """
+        where, known = f"{recipe}: train.until", {metric.name: metric for metric in metrics}
         match = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*", text)
         try:
-            metric, comparison, number = match.groups() if match else ("", "", "?")
-            goal = cls(metric, comparison, float(number))
+            name, comparison, number = match.groups() if match else ("", "", "?")
+            goal = cls(name, comparison, float(number))
         except ValueError:
-            example = f'"{known[0]}>=0.99"'
-            raise RecipeError(f"cannot read {text!r}", where="train.until", hint=f"write it like {example}") from None
-        if goal.metric not in known:
-            raise RecipeError(f"unknown metric {metric!r}", where="train.until", hint=nearest(metric, known))
+            example = metrics[0].name + (">=0.99" if metrics[0].higher_is_better else "<=1.7")
+            raise RecipeError(f"cannot read {text!r}", where=where, hint=f'write it like "{example}"') from None
+        if name not in (names := [*known, "train_loss"]):
+            raise RecipeError(f"unknown metric {name!r}", where=where, hint=nearest(name, names))
+        if name in known and goal._asks_too_much(up := known[name].higher_is_better):
+            end, hint = ("at most 1", "write 99 % as 0.99") if up else ("at least 0", "raise it")
+            raise RecipeError(f"{text!r} is never reached, since {name} is {end}", where=where, hint=hint)
         return goal
+
+    def _asks_too_much(self, higher_is_better: bool) -> bool:
+        """Whether it wants a metric to be better than the best value that there is: 1, or 0 where lower is better."""
+        wants_better = self.comparison.startswith(">") == higher_is_better
+        return wants_better and not self.reached({self.metric: float(higher_is_better)})
 
     def reached(self, metrics: Mapping[str, float]) -> bool:
         """Whether the metrics fulfil it; a metric that was not measured does not."""

@@ -227,8 +227,10 @@ def _session(
     metrics = {metric.name: metric for metric in task.metrics}
     wanted = recipe.train.metric or task.metrics[0].name
     if wanted not in metrics:
-        raise RecipeError(f"unknown metric {wanted!r}", where="train.metric", hint=nearest(wanted, metrics))
-    goal = Goal.parse(recipe.train.until, [*metrics, "train_loss"]) if recipe.train.until else None
+        raise RecipeError(
+            f"unknown metric {wanted!r}", where=f"{recipe.name}: train.metric", hint=nearest(wanted, metrics)
+        )
+    goal = Goal.parse(recipe.train.until, task.metrics, recipe.name) if recipe.train.until else None
     task.prepare(dataset.labelled())
     torch.manual_seed(recipe.train.seed)
     network = task.build()
