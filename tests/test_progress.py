@@ -44,6 +44,20 @@ def test_one_that_keeps_them_or_has_none_or_ends_early_says_nothing(
     assert told(capsys, tmp_path, {"seconds": 100.0, "reason": "patience"}, **PLAN) == []
 
 
+@pytest.mark.parametrize(
+    ("again", "more"), [(True, "; Ctrl-C again leaves at once, without what was learnt since step 20"), (False, "")]
+)
+def test_that_a_stop_was_heard_is_said_and_what_a_second_one_costs(
+    again: bool, more: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch, at = Watch(), {"seconds": 1.0}
+    watch.see({"event": "start", "step": 0, "rows": 1, "total": 100, "folder": str(tmp_path), **at})
+    watch.see({"event": "checkpoint", "name": "last", "file": "last", "step": 20, **at})
+    watch.see({"event": "checkpoint", "name": "best", "file": "best", "step": 30, **at})
+    watch.see({"event": "stopping", "step": 40, "again": again, **at})
+    assert capsys.readouterr().err.splitlines()[-1] == f"stopping: what was learnt is saved first{more}"
+
+
 def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     Watch().see({"event": "compile", "step": 0, "seconds": 0.0})
     assert capsys.readouterr().err.startswith("compiling the network")

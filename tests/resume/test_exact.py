@@ -71,6 +71,12 @@ def made(kind: str, folder: Path) -> Path:
     return path
 
 
+def validations(run: vf.Run) -> list[dict[str, Any]]:
+    """Return what the run told of its validations, without the time."""
+    told = [event for event in run.events() if event["event"] == "validation"]
+    return [{key: value for key, value in event.items() if key != "seconds"} for event in told]
+
+
 def last_step(folder: Path) -> int:
     """Return the step that the run's newest event was told at."""
     try:
@@ -103,6 +109,14 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, vf.Run]
     }
 
 
+def assert_same_weights(whole: vf.Run, resumed: vf.Run) -> None:
+    for name in ("last", "best"):
+        expected, _ = load_checkpoint(whole.folder / "checkpoints", name)
+        actual, _ = load_checkpoint(resumed.folder / "checkpoints", name)
+        assert expected.keys() == actual.keys()
+        assert all(torch.equal(expected[key], actual[key]) for key in expected)
+
+
 @pytest.mark.parametrize(("kind", "how"), KINDS.items())
 def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
     kind: str, how: tuple[str, dict[str, Any]], never_stopped: dict[str, vf.Run], tmp_path: Path
@@ -115,11 +129,7 @@ def test_killed_and_resumed_gives_the_weights_of_one_that_never_stopped(
     stopped_at = load_checkpoint(tmp_path / "killed" / "checkpoints", "last")[1]["step"]
     assert stopped_at < total
     resumed = vf.resume(tmp_path / "killed")
-    for name in ("last", "best"):
-        expected, _ = load_checkpoint(whole.folder / "checkpoints", name)
-        actual, _ = load_checkpoint(resumed.folder / "checkpoints", name)
-        assert expected.keys() == actual.keys()
-        assert all(torch.equal(expected[key], actual[key]) for key in expected)
+    assert_same_weights(whole, resumed)
 
 
 def test_resume_tells_each_step_once(tmp_path: Path) -> None:
@@ -147,6 +157,34 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(never_stopped: dict[s
     resumed = vf.resume(tmp_path / "run")
     expected, actual = never_stopped["classify"].network().state_dict(), resumed.network().state_dict()
     assert all(torch.equal(expected[key], actual[key]) for key in expected)
+
+
+@pytest.mark.parametrize(("kind", "before"), [("classify", 0), ("classify", 6), ("detect", 3)])
+def test_ctrl_c_is_answered_at_once_and_ends_a_validation_which_is_done_when_it_goes_on(
+    kind: str, before: int, never_stopped: dict[str, vf.Run], tmp_path: Path
+) -> None:
+    recipe, changes = KINDS[kind]
+    source, whole, told = made(kind, tmp_path), never_stopped[kind], list[str]()
+
+    def interrupt(network: torch.nn.Module, _: Any) -> None:
+        here = "start" in told and told.count("validation") == before
+        if here and not network.training and "stopping" not in told:
+            signal.raise_signal(signal.SIGINT)
+            assert told[-1] == "stopping", "it is not told at once"
+
+    def see(event: dict[str, Any]) -> None:
+        told.append(event["event"])
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="saved at step"):
+            vf.train(vf.read(source), recipe=recipe, epochs=6, changes=changes, out=tmp_path / "run", on_event=see)
+    finally:
+        hook.remove()
+    assert told.count("validation") == before
+    resumed = vf.resume(tmp_path / "run")
+    assert_same_weights(whole, resumed)
+    assert validations(resumed) == validations(whole)
 
 
 @pytest.fixture

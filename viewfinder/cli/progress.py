@@ -28,6 +28,7 @@ class Watch:
             require_tensorboard()
         self.console = Console(stderr=True, quiet=quiet)
         self.folder: Path | None = None
+        self.saved = 0
         self.best = ""
         self._with_tensorboard = with_tensorboard
         self._tensorboard: Reader | None = None
@@ -68,8 +69,13 @@ class Watch:
         if event["event"] == "compile":
             self.console.print("compiling the network, which takes seconds or minutes", soft_wrap=True)
             return
+        if event["event"] == "stopping":
+            self._stop(again=event["again"])
+            return
         if event["event"] in ("start", "resume"):
             self._begin(event)
+        if event["event"] in ("start", "resume") or event.get("name") == "last":
+            self.saved = event["step"]
         if self._tensorboard:
             self._tensorboard(event)
         if self._task is None:
@@ -109,6 +115,10 @@ class Watch:
         )
         for note in event.get("notes", []):
             self.console.print(note, highlight=False, soft_wrap=True, markup=False)
+
+    def _stop(self, again: bool) -> None:
+        more = f"; Ctrl-C again leaves at once, without what was learnt since step {self.saved}" if again else ""
+        self.console.print(f"stopping: what was learnt is saved first{more}", highlight=False, soft_wrap=True)
 
     def _validated(self, event: Event) -> None:
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])

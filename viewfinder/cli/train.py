@@ -75,8 +75,9 @@ def train(
     except KeyboardInterrupt as stopped:
         if not leads():
             raise typer.Exit(130) from None
-        go_on = f"go on with: viewfinder train --resume {watch.folder}" if watch.folder else "nothing was written"
-        typer.echo(f"\nviewfinder: stopped, {str(stopped) or 'not saved'}; {go_on}", err=True)
+        saved = str(stopped) or f"last saved at step {watch.saved}"
+        go_on = f"{saved}; go on with: viewfinder train --resume {watch.folder}"
+        typer.echo(f"\nviewfinder: stopped, {go_on if watch.folder else 'nothing was written'}", err=True)
         raise typer.Exit(130) from None
     if not leads():
         return

@@ -8,6 +8,8 @@ Every event has "event", "step", "epoch" and "seconds" (training time so far). T
     train        since the last one: "lr", "images_per_second", "waited"; "loss" by parts, on a GPU of four steps before
     validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
     checkpoint   "name" and "file"
+    stopping     somebody asked to stop: it is saved first; "again": whether a second request ends it at once, not
+                 saved; told as soon as it was heard, amid the others, but not kept in the run
     resume       a later process went on from here; "total"
     end          "reason": "steps", "until", "patience" or "interrupted"; "waited"
 
@@ -55,9 +57,11 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def trim(path: Path, step: int) -> None:
-    """Remove the events after `step`: a resumed training will say them again."""
-    kept = [event for event in read_events(path) if event["step"] <= step and event["event"] != "end"]
+def trim(path: Path, step: int, *, unvalidated: bool = False) -> None:
+    """Remove the events after `step`, and its own validation if that is still to do: a resumed training says them."""
+    gone = ("validation", step) if unvalidated else ()
+    said = [event for event in read_events(path) if event["step"] <= step and event["event"] != "end"]
+    kept = [event for event in said if (event["event"], event["step"]) != gone]
     beside = path.with_suffix(".tmp")
     beside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
     beside.replace(path)

@@ -30,7 +30,7 @@ from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
 from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
 from viewfinder.training.readout import Readout
-from viewfinder.training.validation import Validation
+from viewfinder.training.validation import Stopped, Validation
 
 __all__ = ["Progress", "Session", "train_steps"]
 
@@ -64,6 +64,11 @@ class Progress:
     """Steps in the loss sums since the last validation."""
     ended: str = ""
     """Why the training is over; empty while it is not."""
+
+    @property
+    def unvalidated(self) -> bool:
+        """Whether the last step shall be validated, and was not yet."""
+        return self.summed > 0 and self.step in self.validate_after
 
 
 @dataclass
@@ -158,31 +163,36 @@ def train_steps(
         session: where to start and what with; its progress is moved along.
         emit: is told every event.
         clock: seconds, from any origin.
-        stopping: asked after every step; true ends the training with "interrupted", saved and resumable.
+        stopping: asked after every step, and often while it validates; true ends the training with "interrupted",
+            saved and resumable. A validation that was not finished is done first when it goes on.
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
         DataError: an image cannot be read, of a set that is read while it trains; saved and resumable.
     """
     progress, pace = session.progress, _Pace(session, emit, clock)
-    reason = "" if progress.step < progress.total else "steps"
-    with closing(session.loader.batches(progress.step, progress.total)) as batches:
-        for batch in pace.waiting_for(batches):
-            losses = train_step(session, batch)
-            pace.after_step(losses)
-            validated = progress.step in pace.validations
-            if validated:
-                reason = _validate(session, pace)
-            reason = reason or ("steps" if progress.step == progress.total else "")
-            stopped, due = session.team.any(stopping(), pace.checkpoint_due())
-            reason = reason or ("interrupted" if stopped else "")
-            if reason or validated or due:
-                progress.ended = "" if reason == "interrupted" else reason
-                pace.save("last")
-            if reason:
-                break
+    reason = _take_stock(session, pace, stopping)  # a training that was stopped may have left a validation to do
+    with closing(session.loader.batches(progress.step, progress.total)) as loaded:
+        batches = pace.waiting_for(loaded)
+        while not reason:
+            pace.after_step(train_step(session, next(batches)))
+            reason = _take_stock(session, pace, stopping)
     waited = _share(progress.data_seconds, progress.seconds)
     pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step, waited=waited)
+    return reason
+
+
+def _take_stock(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> str:
+    """Validate and save where it is time to, and return why to end now, if there is a reason."""
+    progress, validates, reason = session.progress, session.progress.unvalidated, ""
+    if validates:
+        reason = _validate(session, pace, lambda: session.team.any(stopping())[0])
+    reason = reason or ("steps" if progress.step == progress.total else "")
+    stopped, due = session.team.any(stopping(), pace.checkpoint_due())
+    reason = reason or ("interrupted" if stopped else "")
+    if reason or validates or due:
+        progress.ended = "" if reason == "interrupted" else reason
+        pace.save("last")
     return reason
 
 
@@ -249,18 +259,19 @@ def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -
     )
 
 
-def _validate(session: Session, pace: _Pace) -> str:
+def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> str:
     """Validate, keep the best, and return why to end now, if there is a reason."""
     progress, spec = session.progress, session.recipe
     check_all_finite(session)
     train_loss = {name: (value / progress.summed).item() for name, value in session.sums.items()}
     train_loss = session.team.agreed(train_loss)
-    session.sums, progress.summed = {}, 0
     metrics: dict[str, float] = {}
     losses: dict[str, float] = {}
     if session.validation:
         try:
-            metrics, losses = session.validation.measure(session.network, session.shipped())
+            metrics, losses = session.validation.measure(session.network, session.shipped(), stopping)
+        except Stopped:
+            return "interrupted"
         except DataError as error:  # not saved: on resume the last steps are taken again, and then it is validated
             raise _repairable(error, session) from None
         new = metrics[session.metric.name]
@@ -269,6 +280,7 @@ def _validate(session: Session, pace: _Pace) -> str:
         progress.lr_waited = 0 if better else progress.lr_waited + 1
         if better or new == progress.best:  # of equals the later one: its loss is usually lower
             progress.best, progress.best_step = new, progress.step
+    session.sums, progress.summed = {}, 0
     pace.count_time()
     best = {"best": progress.best, "best_step": progress.best_step}
     pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, **best)
@@ -304,7 +316,6 @@ class _Pace:
 
     def __init__(self, session: Session, emit: Reader, clock: Callable[[], float]) -> None:
         self.session, self.emit, self.clock = session, emit, clock
-        self.validations = set(session.progress.validate_after)
         self.before = session.progress.seconds
         self.start = self.saved = self.spoke = clock()
         self.said_step = session.progress.step

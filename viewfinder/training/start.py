@@ -9,9 +9,7 @@ import contextlib
 import json
 import platform
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -43,6 +41,7 @@ from viewfinder.training.notes import notes_on
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
 from viewfinder.training.remembered import about, arrays, fits, is_large_for
 from viewfinder.training.run import Run, open_run, tell_all
+from viewfinder.training.stopping import asked_to_stop
 from viewfinder.training.validation import Validation
 
 __all__ = ["resume", "split_for", "train"]
@@ -153,7 +152,7 @@ def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
         raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
     if team.leads:
-        events.trim(run.folder / "events.jsonl", progress.step)
+        events.trim(run.folder / "events.jsonl", progress.step, unvalidated=progress.unvalidated)
     resumed = {"event": "resume", "step": progress.step, "seconds": progress.seconds, "total": progress.total}
     return _go(run, session, resumed, on_event)
 
@@ -267,7 +266,15 @@ def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader
     tell = tell_all(readers if session.team.leads else [])
     where = {"epoch": _epoch(session, first["step"]), "folder": str(run.folder)}
     tell({**where, "rows": len(session.loader.targets), **first})
-    with _asked_to_stop(patient=session.team.size > 1 or bool(launch())) as asked:
+    patient = session.team.size > 1 or bool(launch())
+
+    def heard() -> None:
+        step, seconds = session.progress.step, session.progress.seconds
+        at = {"step": step, "epoch": _epoch(session, step), "seconds": seconds}
+        if session.team.leads and on_event:
+            on_event({"event": "stopping", **at, "again": not patient})
+
+    with asked_to_stop(heard, patient=patient) as asked:
         reason = train_steps(session, tell, stopping=asked)
     if reason == "interrupted":
         raise KeyboardInterrupt(f"saved at step {session.progress.step}")
@@ -356,30 +363,3 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
         "launch": launch(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-@contextlib.contextmanager
-def _asked_to_stop(patient: bool) -> Iterator[Callable[[], bool]]:
-    """Catch the first Ctrl-C or termination, so that the step can be finished; a second one stops at once.
-
-    Args:
-        patient: a second one does nothing either: a launcher passes on what its processes have heard already.
-    """
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(kind: int, _frame: Any) -> None:
-        asked.append(kind)
-        if not patient:
-            signal.signal(kind, signal.default_int_handler)
-
-    for kind in before:
-        signal.signal(kind, note)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

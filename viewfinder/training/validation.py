@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,9 +22,13 @@ from viewfinder.data.targets import Targets
 from viewfinder.tasks.base import Task, as_tensor
 from viewfinder.training.distributed import ALONE, Team
 
-__all__ = ["Validation", "answers"]
+__all__ = ["Stopped", "Validation", "answers"]
 
 PIXELS_AT_ONCE = 256 * 96 * 96
+
+
+class Stopped(Exception):  # noqa: N818 — it is no error
+    """Somebody asked to stop before all images were looked at."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +69,25 @@ class Validation:
         """Return the first samples alone."""
         return replace(self, targets=self.targets.select(np.arange(count)))
 
-    def measure(self, network: nn.Module, weights: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:
-        """Return (metrics, mean loss by parts) of the network with these weights."""
+    def measure(
+        self, network: nn.Module, weights: dict[str, Tensor], stopping: Callable[[], bool] = lambda: False
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return (metrics, mean loss by parts) of the network with these weights.
+
+        Raises Stopped where `stopping`, asked before each piece of the images, is true.
+        """
         task, judged = self.task, copy.deepcopy(network)
         judged.load_state_dict(weights)
         judged.eval()
         seen = self.pixels, self.to_input
-        predictions = answers(task, judged, *seen, self.device, count=len(self), team=self.team)
-        losses = self._loss(judged)
+        predictions = answers(task, judged, *seen, self.device, count=len(self), team=self.team, stopping=stopping)
+        losses = self._loss(judged, stopping)
         return self.team.agreed((task.measure(predictions, self.targets) if self.team.leads else {}, losses))
 
     @torch.inference_mode()
-    def _loss(self, network: nn.Module) -> dict[str, float]:
+    def _loss(self, network: nn.Module, stopping: Callable[[], bool]) -> dict[str, float]:
         sums: dict[str, float] = {}
-        for rows in _pieces(self.pixels, len(self)):
+        for rows in _pieces(self.pixels, len(self), stopping):
             still = np.zeros(len(rows), dtype=bool)
             targets = self.targets.select(rows).moved(self.to_input[rows], still, self.names)
             tensors = {key: value.to(self.device) for key, value in self.task.collate(targets).items()}
@@ -98,6 +107,7 @@ def answers(
     *,
     count: int,
     team: Team = ALONE,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Sequence[Answer]:
     """Return the task's answers for fitted pixels (N, S, S, C), in pixels of the original images.
 
@@ -106,10 +116,11 @@ def answers(
         to_input: (N, 2, 3) from image to input pixels.
         count: of how many images, the first ones.
         team: the processes that share the work; each gets all answers.
+        stopping: asked before each piece of the images; where it is true, Stopped is raised.
     """
     answering = task.answering(network).eval()
     found: list[Answer] = []
-    for rows in _pieces(pixels, count):
+    for rows in _pieces(pixels, count, stopping):
         outputs = _outputs(answering, pixels, rows, device, team)
         named = {name: out.float().cpu().numpy() for name, out in zip(task.output_names, outputs, strict=True)}
         found.extend(task.decode(named, inverted(to_input[rows])))
@@ -123,7 +134,9 @@ def _outputs(network: nn.Module, pixels: PixelRows, rows: NDArray[np.int64], dev
     return team.whole(network(as_tensor(pixels[mine]).to(device)), share)
 
 
-def _pieces(pixels: PixelRows, count: int) -> Iterator[NDArray[np.int64]]:
+def _pieces(pixels: PixelRows, count: int, stopping: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
     at_once = min(max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2])), 512)
     for first in range(0, count, at_once):
+        if stopping():
+            raise Stopped
         yield np.arange(first, min(first + at_once, count))
