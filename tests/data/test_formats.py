@@ -290,6 +290,13 @@ def test_a_format_can_be_named_and_its_name_is_checked(tmp_path: Path) -> None:
         write(vf.read(root), tmp_path / "x", "plain")
 
 
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    data = vf.read(put(tmp_path / "pets", "cat/a.png", "dog/b.png"))
+    with pytest.raises(FileNotFoundError) as raised:
+        write(data, tmp_path / "missing" / "pets.npz", "npz")
+    assert raised.value.filename == str(tmp_path / "missing" / "pets.npz")
+
+
 def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path) -> None:
     data = vf.read(put(tmp_path / "pets", "cat/a.png", "dog/b.png"))
     (tmp_path / "pets" / "dog" / "b.png").write_bytes(b"no image")

@@ -20,11 +20,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from viewfinder.data.appearing import appearing
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.deploy.ranks import Share
 from viewfinder.deploy.stream import Answered, Progress, answers, told
-from viewfinder.deploy.tables import WRITERS, Row, appearing, check_table, columns, rows, write_lines
+from viewfinder.deploy.tables import WRITERS, Row, check_table, columns, rows, write_lines
 from viewfinder.errors import DataError, InputError
 
 __all__ = ["Tabled", "part_folder", "write_table"]

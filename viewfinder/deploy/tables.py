@@ -9,21 +9,18 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from viewfinder.data.answers import ANSWERS
 from viewfinder.deploy.description import Description
 from viewfinder.deploy.stream import Answered
 from viewfinder.errors import DataError, InputError
 
-__all__ = ["WRITERS", "appearing", "check_table", "columns", "rounded", "rows", "write_csv", "write_lines"]
+__all__ = ["WRITERS", "check_table", "columns", "rounded", "rows", "write_csv", "write_lines"]
 
 Row = dict[str, Any]
 Columns = Mapping[str, type]
@@ -55,19 +52,6 @@ def check_table(path: Path) -> None:
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         hint = "pip install 'viewfinder[parquet]', or name it .csv or .jsonl"
         raise InputError("Parquet needs pyarrow, which is not installed", where=path, hint=hint)
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` that is renamed to it once its content is on the disk; of a failure nothing stays."""
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, columns: Columns, rows: Iterable[Row]) -> None:

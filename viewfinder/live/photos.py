@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import appearing
 from viewfinder.live.capture import Frame, Source
 from viewfinder.live.stream import PATIENCE, InOrder, Latest
 
@@ -61,12 +62,8 @@ def take_photos(
 
 
 def _written(image: NDArray[np.uint8], folder: Path) -> Path:
-    name = str(uuid.uuid4())
-    path, beside = folder / f"{name}.jpg", folder / f".{name}.part"
+    path = folder / f"{uuid.uuid4()}.jpg"
     _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    try:
+    with appearing(path) as beside:
         beside.write_bytes(content.tobytes())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path

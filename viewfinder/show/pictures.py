@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import appearing
+
 __all__ = ["rendered", "save"]
 
 
@@ -28,9 +30,5 @@ def save(picture: NDArray[np.uint8], path: Path) -> None:
     """Write a picture (H, W, 3) uint8 RGB in the format of the path's suffix, over an older one if there is one."""
     content = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.unfinished")
-    try:
+    with appearing(path) as beside:
         beside.write_bytes(content.tobytes())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

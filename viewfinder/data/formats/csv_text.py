@@ -18,6 +18,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import appearing
 from viewfinder.data.dataset import Images
 from viewfinder.errors import DataError
 
@@ -184,10 +185,5 @@ def gray_texts(images: Images, separator: str) -> Iterator[str]:
 @contextmanager
 def written(path: Path) -> Iterator[IO[str]]:
     """Open a text file for writing that gets its name only when it is whole."""
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with appearing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        yield file

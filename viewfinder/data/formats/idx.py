@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import appearing
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.sources import LARGEST, Source
 from viewfinder.data.store import Rows, fetch, key_of
@@ -137,23 +138,14 @@ def write(dataset: Dataset, path: Path) -> None:
     if dataset.names != tuple(map(str, range(len(dataset.names)))) or len(dataset.names) > 256:
         raise DataError("has classes that are no numbers from 0", where=dataset.source, hint="npz holds every dataset")
     shape = dataset.images[0].shape
-    prefix = path / _PREFIX[dataset.part]
+    prefix = _PREFIX[dataset.part]
     path.mkdir(parents=True, exist_ok=True)
-    beside = path / f"{prefix.name}.part"
-    try:
-        with beside.open("wb") as file:
-            file.write(struct.pack(">4B3I", 0, 0, 8, 3, len(dataset), *shape[:2]))
-            for row in range(len(dataset)):
-                image = dataset.images[row]
-                if image.shape != (*shape[:2], 1):
-                    raise DataError("is not gray, or not of the first one's size", where=dataset.images.where(row))
-                file.write(image.tobytes())
-        beside.replace(f"{prefix}-images-idx3-ubyte")
-    finally:
-        beside.unlink(missing_ok=True)
-    content = struct.pack(">4B1I", 0, 0, 8, 1, len(ids)) + ids.astype(np.uint8).tobytes()
-    try:
-        beside.write_bytes(content)
-        beside.replace(f"{prefix}-labels-idx1-ubyte")
-    finally:
-        beside.unlink(missing_ok=True)
+    with appearing(path / f"{prefix}-images-idx3-ubyte") as beside, beside.open("wb") as file:
+        file.write(struct.pack(">4B3I", 0, 0, 8, 3, len(dataset), *shape[:2]))
+        for row in range(len(dataset)):
+            image = dataset.images[row]
+            if image.shape != (*shape[:2], 1):
+                raise DataError("is not gray, or not of the first one's size", where=dataset.images.where(row))
+            file.write(image.tobytes())
+    with appearing(path / f"{prefix}-labels-idx1-ubyte") as beside:
+        beside.write_bytes(struct.pack(">4B1I", 0, 0, 8, 1, len(ids)) + ids.astype(np.uint8).tobytes())

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import appearing
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.findings import Finding
 from viewfinder.data.memory import most_in_memory
@@ -269,10 +270,5 @@ def write(dataset: Dataset, path: Path) -> None:
     arrays: dict[str, Any] = {name: column for name, column in columns.items() if column is not None}
     if dataset.targets is not None:
         arrays |= _ARRAYS[type(dataset.targets)](dataset.targets)
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez_compressed(file, images=pixels, names=np.array(dataset.names, dtype=np.str_), **arrays)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with appearing(path) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, images=pixels, names=np.array(dataset.names, dtype=np.str_), **arrays)
