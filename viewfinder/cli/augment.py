@@ -11,8 +11,6 @@ from viewfinder.data.findings import counted
 
 __all__ = ["augment"]
 
-FORMATS = ("labelme", "voc", "yolo", "coco", "folders")
-
 
 def augment(
     source: Annotated[Path, typer.Argument(help="Labelled images, in a folder or a zip.")],
@@ -48,7 +46,7 @@ def augment(
     from viewfinder.augment import TRAINING_ONLY
     from viewfinder.augment.copies import varied
     from viewfinder.config import load_recipe, parse_changes
-    from viewfinder.data.joining import whole
+    from viewfinder.data.joining import in_folders
     from viewfinder.data.reading import write
     from viewfinder.errors import DataError
 
@@ -56,10 +54,7 @@ def augment(
     wanted = load_recipe(recipe, changes).augment
     if out.exists():
         raise DataError("exists", where=out, hint="name a new folder")
-    dataset = whole(source)
-    if dataset.format not in FORMATS:
-        hint = "`viewfinder train` varies its images by itself"
-        raise DataError(f"is of the format {dataset.format}, which has no folders", where=source, hint=hint)
+    dataset = in_folders(source, "`viewfinder train` varies its images by itself")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("varying", total=None)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["split"]
 
-FORMATS = ("labelme", "voc", "yolo", "coco", "folders")
-
 
 def split(
     source: Annotated[Path, typer.Argument(help="Labelled images, in a folder or a zip.")],
@@ -39,14 +37,10 @@ def split(
     from collections import Counter
     from dataclasses import replace
 
-    from viewfinder.data.joining import whole
+    from viewfinder.data.joining import in_folders
     from viewfinder.data.reading import write
-    from viewfinder.errors import DataError
 
-    dataset = whole(source)
-    if dataset.format not in FORMATS:
-        hint = "`viewfinder train` keeps a share for validation by itself"
-        raise DataError(f"is of the format {dataset.format}, which has no folders", where=source, hint=hint)
+    dataset = in_folders(source, "`viewfinder train` keeps a share for validation by itself")
     splits = _splits(dataset, {"train": train, "val": val, "test": test}, similar, seed)
     write(replace(dataset, splits=splits), out, dataset.format)
     counts = Counter(splits.tolist())

@@ -16,7 +16,9 @@ from viewfinder.data.images import FileImages
 from viewfinder.data.reading import parts, read
 from viewfinder.errors import DataError
 
-__all__ = ["joined", "whole"]
+__all__ = ["in_folders", "joined", "whole"]
+
+FORMATS_IN_FOLDERS = ("labelme", "voc", "yolo", "coco", "folders")
 
 
 def whole(path: str | Path) -> Dataset:
@@ -29,6 +31,17 @@ def whole(path: str | Path) -> Dataset:
     if not labelled:
         raise DataError("has no labels", where=Path(path), hint="label some images first")
     return joined([_with_splits(dataset) for dataset in labelled]) if len(labelled) > 1 else labelled[0]
+
+
+def in_folders(path: Path, hint: str) -> Dataset:
+    """Return all labelled parts of a path, as `whole`, of a format that has folders train, val and test.
+
+    Raises DataError, with the hint where the format has none.
+    """
+    dataset = whole(path)
+    if dataset.format not in FORMATS_IN_FOLDERS:
+        raise DataError(f"is of the format {dataset.format}, which has no folders", where=path, hint=hint)
+    return dataset
 
 
 def joined(datasets: Sequence[Dataset]) -> Dataset:
