@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from viewfinder.data.formats.csv_text import header
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
 
@@ -32,6 +33,15 @@ class Files:
     def parts(self, source: Source) -> tuple[str, ...]:
         """Return the parts that a download has."""
         return tuple(part for part, names in self.names.items() if source.find(*names) is not None)
+
+    def columns(self, source: Source) -> list[str]:
+        """Return the columns of the first file that is there, none where there is no file."""
+        every = (name for names in self.names.values() for name in names)
+        file = source.path.name if source.is_csv else source.find(*every)
+        if file is None:
+            return []
+        with source.open_inside(file, ".csv") as (_, stream):
+            return header(stream, source.where(file))
 
 
 def side_table(source: Source, *names: str) -> list[dict[str, str]] | None:

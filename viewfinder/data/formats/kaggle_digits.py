@@ -44,12 +44,7 @@ LOOKS_FOR = "train.csv and test.csv with the columns label, pixel0 … pixel783"
 
 def sniff(path: Path) -> bool:
     """Whether a path holds rows of pixel columns."""
-    source = Source(path)
-    file = source.path.name if source.is_csv else source.find(*FILES.names["train"], *FILES.names["test"])
-    if file is None:
-        return False
-    with source.open_inside(file, ".csv") as (_, stream):
-        return any(_pixel_number(name) is not None for name in header(stream, source.where(file)))
+    return any(_pixel_number(name) is not None for name in FILES.columns(Source(path)))
 
 
 def parts(path: Path) -> tuple[str, ...]:

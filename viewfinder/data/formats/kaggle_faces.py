@@ -40,13 +40,7 @@ LOOKS_FOR = "training.zip or training.csv with columns such as left_eye_center_x
 def sniff(path: Path) -> bool:
     """Whether a path holds rows with a column `Image`."""
     source = Source(path)
-    if source.find(*LOOKUP) is not None and FILES.parts(source):
-        return True
-    file = source.path.name if source.is_csv else source.find(*FILES.names["train"], *FILES.names["test"])
-    if file is None:
-        return False
-    with source.open_inside(file, ".csv") as (_, stream):
-        return "Image" in header(stream, source.where(file))
+    return (source.find(*LOOKUP) is not None and bool(FILES.parts(source))) or "Image" in FILES.columns(source)
 
 
 def parts(path: Path) -> tuple[str, ...]:
