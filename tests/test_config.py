@@ -215,6 +215,10 @@ def test_budgets_for_the_same_minutes_that_contradict_each_other_are_said(tmp_pa
         f"{file}: model.members is 1 in budget 1 and 4 in budget 2, which are for the same minutes; "
         "part them with above and below"
     )
+    whole = both.replace('"model.members" = 4', 'model = {name = "mlp", widths = [8]}')
+    with pytest.raises(RecipeError, match="members is in budget 1 and model in budget 2, which are for the same"):
+        load_recipe(recipe_file(tmp_path, whole))
+    file = recipe_file(tmp_path, both)
     assert load_recipe(file, {"model.members": 3, "train.minutes": 1.5}).model["members"] == 3
     assert load_recipe(recipe_file(tmp_path, BUDGETS.replace("above = 15", "above = 2")))
     assert load_recipe(recipe_file(tmp_path, both.replace('members" = 4', 'members" = 1')))

@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -360,10 +360,14 @@ def _agree(budgets: Sequence[Budget], where: str) -> None:
     """Raise RecipeError where two budgets for the same minutes set a key to different values."""
     for (one, first), (two, second) in combinations(enumerate(budgets, start=1), 2):
         meet = first.fits(second.above or 0) or second.fits(first.above or 0)
-        ours, theirs = dict(flat(first.changes)), dict(flat(second.changes))
-        for key in (key for key in ours if meet and ours[key] != theirs.get(key, ours[key])):
-            what = f"{ours[key]!r} in budget {one} and {theirs[key]!r} in budget {two}, which are for the same minutes"
-            raise RecipeError(f"{key} is {what}", where=where, hint="part them with above and below")
+        for (key, ours), (other, theirs) in product(flat(first.changes), flat(second.changes)):
+            longer, shorter = sorted((f"{key}.", f"{other}."), key=len, reverse=True)
+            if meet and longer.startswith(shorter) and (key != other or ours != theirs):
+                is_ours, is_theirs = (f" {ours!r}", f" {theirs!r}") if key == other else ("", f" {other}")
+                what = (
+                    f"{key} is{is_ours} in budget {one} and{is_theirs} in budget {two}, which are for the same minutes"
+                )
+                raise RecipeError(what, where=where, hint="part them with above and below")
 
 
 def _validated(values: dict[str, Any], where: str) -> Recipe:

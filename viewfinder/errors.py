@@ -151,6 +151,6 @@ def refused(
 
 def _seen(value: object) -> str:
     """Return a value as a recipe has it; a table, and what is long, in short."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return str(value).lower()
     return "a table" if isinstance(value, dict) else reprlib.repr(value)

@@ -124,7 +124,7 @@ def good(tmp_path: Path) -> Path:
         (["--set", "model.widht=4"], "widht"),
         (["--recipe", "keypoints"], "the recipe is for keypoints"),
         (["--until", "acc>1"], "digits: train.until: unknown metric"),
-        (["--until", "accuracy>2"], "digits: train.until: 'accuracy>2' is never reached, since accuracy is at most 1"),
+        (["--until", "accuracy>2"], "digits: train.until: accuracy>2 is never reached, since accuracy is at most 1"),
         (["--metric", "acc"], "digits: train.metric: unknown metric"),
         (["--device", "cuda:7"], "CUDA"),
         (["--device", "toaster"], "toaster"),

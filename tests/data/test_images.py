@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from viewfinder.data import store
 from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.decoding import decode, load_image
 from viewfinder.data.images import FileImages, fit, fit_all, inverted
@@ -304,3 +305,24 @@ def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
 def test_images_need_no_torch() -> None:
     code = "import sys, viewfinder.data.images, viewfinder.data.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_that_vanishes_while_it_is_read_leaves_nothing_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIEWFINDER_CACHE", str(tmp_path / "cache"))
+    folder, names = tmp_path / "photos", [f"{number:03d}.png" for number in range(100)]
+    folder.mkdir()
+    for name in names:
+        Image.fromarray(noise(int(name[:3]), (8, 8, 3))).save(folder / name)
+
+    def vanish(done: int, _: int) -> None:
+        if folder.is_dir():
+            folder.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(FileNotFoundError):
+        fit_all(FileImages.of(folder, tuple(names)), 8, 3, progress=vanish)
+    assert not store.entries()
+    (tmp_path / "elsewhere").rename(folder)
+    pixels, _ = fit_all(FileImages.of(folder, tuple(names)), 8, 3)
+    assert all((pixels[number] == noise(number, (8, 8, 3))).all() for number in (0, 50, 99))

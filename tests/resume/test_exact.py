@@ -187,6 +187,19 @@ def test_ctrl_c_is_answered_at_once_and_ends_a_validation_which_is_done_when_it_
     assert validations(resumed) == validations(whole)
 
 
+def test_ctrl_c_while_a_finished_training_is_saved_stops_what_follows(tmp_path: Path) -> None:
+    recipe, changes = CLASSIFY
+
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["event"] == "end":
+            signal.raise_signal(signal.SIGINT)
+
+    source = made("classify", tmp_path)
+    with pytest.raises(KeyboardInterrupt, match="saved at step"):
+        vf.train(vf.read(source), recipe=recipe, epochs=6, changes=changes, out=tmp_path / "run", on_event=interrupt)
+    assert vf.open_run(tmp_path / "run").ended == "steps"
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     recipe, changes = CLASSIFY

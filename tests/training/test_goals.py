@@ -27,12 +27,13 @@ def test_an_unknown_metric_gets_the_nearest_known_one() -> None:
 
 @pytest.mark.parametrize("text", ["accuracy>2", "accuracy>1", "accuracy>=99.5", "rmse<0", "rmse<=-1"])
 def test_a_goal_that_no_model_can_reach_is_refused(text: str) -> None:
+    goal = Goal.parse(text, [RMSE, ACCURACY], "my")
     with pytest.raises(
-        RecipeError, match=rf"^my: train\.until: '{text}' is never reached, since \w+ is at (most 1|least 0);"
+        RecipeError, match=rf"^my: train\.until: {text} is never reached, since \w+ is at (most 1|least 0);"
     ):
-        Goal.parse(text, [RMSE, ACCURACY], "my")
+        goal.check([RMSE, ACCURACY], "my")
 
 
 @pytest.mark.parametrize("text", ["accuracy>=1", "accuracy<2", "rmse<=0", "rmse>2", "train_loss<-3"])
 def test_a_goal_at_the_best_value_or_the_other_way_or_of_a_loss_is_one(text: str) -> None:
-    Goal.parse(text, [RMSE, ACCURACY], "my")
+    Goal.parse(text, [RMSE, ACCURACY], "my").check([RMSE, ACCURACY], "my")

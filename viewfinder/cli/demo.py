@@ -37,7 +37,7 @@ def demo(
                 minutes=minutes,
                 people=people,
                 say=lambda line: watch.console.print(f"\n[bold]{line}"),
-                on_event=watch.see,
+                on_event=lambda event: None if event["event"] == "stopping" else watch.see(event),  # nothing is kept
             )
     except KeyboardInterrupt:
         typer.echo("\nviewfinder: the demo was stopped; the next one begins anew", err=True)

@@ -29,6 +29,7 @@ class Watch:
         self.console = Console(stderr=True, quiet=quiet)
         self.folder: Path | None = None
         self.saved = 0
+        self.over = False
         self.best = ""
         self._with_tensorboard = with_tensorboard
         self._tensorboard: Reader | None = None
@@ -76,6 +77,7 @@ class Watch:
             self._begin(event)
         if event["event"] in ("start", "resume") or event.get("name") == "last":
             self.saved = event["step"]
+        self.over = event["event"] == "end" and event["reason"] != "interrupted"
         if self._tensorboard:
             self._tensorboard(event)
         if self._task is None:

@@ -75,6 +75,8 @@ def train(
     except KeyboardInterrupt as stopped:
         if not leads():
             raise typer.Exit(130) from None
+        if watch.folder and watch.over:
+            raise _stopped_before_export(watch.folder) from None
         saved = str(stopped) or f"last saved at step {watch.saved}"
         go_on = f"{saved}; go on with: viewfinder train --resume {watch.folder}"
         typer.echo(f"\nviewfinder: stopped, {go_on if watch.folder else 'nothing was written'}", err=True)
@@ -132,10 +134,15 @@ def _export(run: Run) -> None:
             watch.wait("writing and checking the model file")
             run.export(path)
     except KeyboardInterrupt:
-        go_on = f"it is trained and saved; write its model file with: viewfinder export {run.folder} --out {path}"
-        typer.echo(f"\nviewfinder: stopped; {go_on}", err=True)
-        raise typer.Exit(130) from None
+        raise _stopped_before_export(run.folder) from None
     typer.echo(f"model file: {path}")
+
+
+def _stopped_before_export(folder: Path) -> typer.Exit:
+    """Say how to get the model file, and return how to end."""
+    command = f"viewfinder export {folder} --out {folder / 'model.onnx'}"
+    typer.echo(f"\nviewfinder: stopped; it is trained and saved; write its model file with: {command}", err=True)
+    return typer.Exit(130)
 
 
 def _refuse_useless(options: Mapping[str, object], beside: str) -> None:

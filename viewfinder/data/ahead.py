@@ -27,7 +27,7 @@ def ahead(
 ) -> Generator[Result, None, None]:
     """Yield `work(item)` for each item, in the order of the items, done by threads that keep a few steps ahead.
 
-    The threads end with the generator: close it to stop early.
+    The threads end with the generator: close it to stop early. What `work` raises comes in the place of its result.
 
     Args:
         begin: called in each thread before its first work.

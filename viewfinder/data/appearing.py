@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,15 +17,16 @@ def appearing(path: Path) -> Iterator[Path]:
 
     Raises OSError, which names `path`, where the disk fails.
     """
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    beside = path.with_name(f".{path.name[:60]}.{uuid4().hex[:8]}")
     try:
         yield beside
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        if error.filename not in (None, str(beside)):
+        if error.errno is None or error.filename not in (None, str(beside)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()

@@ -47,8 +47,8 @@ __all__ = [
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 Progress = Callable[[int, int], None]
-_EACH = 16
-"""Images that a thread takes at a time: handing over costs time."""
+_EACH, _EACH_PIXELS = 16, 16 * 128 * 128
+"""Images that a thread takes at a time, and their pixels at most: handing over costs time, keeping them memory."""
 _BEGINNING = 1 << 16
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
@@ -200,6 +200,8 @@ class FileImages:
                 with open(self._path(name), "rb") as file:  # noqa: PTH123 - a Path for each would take much longer
                     return file.read(length)
             except OSError as error:
+                if not self.root.is_dir():
+                    raise  # the folder itself is gone: that is no fault of this file
                 raise DataError(f"cannot be read: {error.strerror}", where=name, hint=f"in {self.root}") from None
         with readable(f"{self.root.name}/{name}"), self._archive().open(name) as member:
             return member.read(length)
@@ -281,9 +283,10 @@ def _fit_files(
         kind=f"images at {size}×{size}",
     )
     pixels, matrices = _rows(stored.pixels, images.rows), stored.arrays["matrices"][images.rows]
-    for row in np.flatnonzero(np.isnan(matrices[:, 0, 0])):
+    unreadable = np.flatnonzero(np.isnan(matrices[:, 0, 0]))
+    pixels = np.array(pixels) if len(unreadable) else pixels
+    for row in unreadable:
         one = images.select(np.array([row]))
-        pixels = np.array(pixels)
         pixels[row : row + 1], matrices[row : row + 1] = _fit_now(one, size, channels, None)
     return pixels, matrices
 
@@ -326,7 +329,8 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
         return [one(row) for row in rows]
 
     count = len(images)
-    pieces = [range(at, min(at + _EACH, count)) for at in range(0, count, _EACH)]
+    many = max(1, min(_EACH, _EACH_PIXELS // size**2, -(-count // threads())))
+    pieces = [range(at, min(at + many, count)) for at in range(0, count, many)]
     each = (
         ahead(several, pieces, threads()) if isinstance(images, FileImages) and threads() > 1 else map(several, pieces)
     )

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,8 +72,8 @@ def write_predictions(
         folder = Path(beside) / "predictions"
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
-        records = ahead(work, _file_names(pictures), threads)
-        unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
+        with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes
+            unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.appearing import appearing
 from viewfinder.live.capture import Frame, Source
 from viewfinder.live.stream import PATIENCE, InOrder, Latest
 
@@ -62,8 +61,12 @@ def take_photos(
 
 
 def _written(image: NDArray[np.uint8], folder: Path) -> Path:
-    path = folder / f"{uuid.uuid4()}.jpg"
+    name = str(uuid.uuid4())
+    path, beside = folder / f"{name}.jpg", folder / f".{name}.part"
     _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    with appearing(path) as beside:
+    try:
         beside.write_bytes(content.tobytes())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     return path

@@ -1,8 +1,8 @@
 """Checkpoints: tensors as safetensors, everything else as readable JSON; no pickle.
 
-A checkpoint `last` is two files: `last.json`, and the tensors that it names with their size and digest. The
-tensors get a new name each time and the JSON is renamed into place, so that a kill at any moment leaves
-either the old checkpoint or the new one, whole.
+A checkpoint `last` is two files: `last.json`, and the tensors that it names with their size and digest. Other
+tensors get another name, be it at the same step, and the JSON is renamed into place, so that a kill at any moment
+leaves either the old checkpoint or the new one, whole.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ Tensors = dict[str, Tensor]
 def save_checkpoint(folder: Path, name: str, step: int, tensors: Tensors, state: dict[str, Any]) -> Path:
     """Write a checkpoint and remove the one it replaces; return the tensor file's path."""
     content = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
-    file = folder / f"{name}-{step:08d}.safetensors"
+    digest = _digest(content)
+    file = folder / f"{name}-{step:08d}-{digest[:8]}.safetensors"
     _write(file, content)
-    about = {"file": file.name, "bytes": len(content), "digest": _digest(content), "step": step, "state": state}
+    about = {"file": file.name, "bytes": len(content), "digest": digest, "step": step, "state": state}
     write_text(folder / f"{name}.json", json.dumps(about, indent=1))
     for old in folder.glob(f"{name}-*.safetensors*"):  # also what a kill left half-written
         if old != file:

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from viewfinder.data.appearing import appearing
 from viewfinder.errors import InputError
 
 __all__ = ["Event", "Reader", "append_to", "read_events", "require_tensorboard", "tensorboard", "trim"]
@@ -58,13 +59,15 @@ def read_events(path: Path) -> list[Event]:
 
 
 def trim(path: Path, step: int, *, unvalidated: bool = False) -> None:
-    """Remove the events after `step`, and its own validation if that is still to do: a resumed training says them."""
-    gone = ("validation", step) if unvalidated else ()
+    """Remove the events after `step`, and its validation with its checkpoints where that is still to do.
+
+    A resumed training says them again.
+    """
+    again = ("end", "validation", "checkpoint") if unvalidated else ("end",)
     said = [event for event in read_events(path) if event["step"] <= step and event["event"] != "end"]
-    kept = [event for event in said if (event["event"], event["step"]) != gone]
-    beside = path.with_suffix(".tmp")
-    beside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
-    beside.replace(path)
+    kept = [event for event in said if event["step"] < step or event["event"] not in again]
+    with appearing(path) as beside:
+        beside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
 
 
 def require_tensorboard() -> None:

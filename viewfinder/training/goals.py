@@ -27,7 +27,7 @@ class Goal:
     def parse(cls, text: str, metrics: Sequence[Metric], recipe: str) -> Goal:
         """Read "metric<=number", of one of a task's metrics or of "train_loss".
 
-        Raises RecipeError for another form, a metric that is not known, or a number that it never reaches.
+        Raises RecipeError for another form, or a metric that is not known.
         """
         where, known = f"{recipe}: train.until", {metric.name: metric for metric in metrics}
         match = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*", text)
@@ -39,10 +39,15 @@ class Goal:
             raise RecipeError(f"cannot read {text!r}", where=where, hint=f'write it like "{example}"') from None
         if name not in (names := [*known, "train_loss"]):
             raise RecipeError(f"unknown metric {name!r}", where=where, hint=nearest(name, names))
-        if name in known and goal._asks_too_much(up := known[name].higher_is_better):
-            end, hint = ("at most 1", "write 99 % as 0.99") if up else ("at least 0", "raise it")
-            raise RecipeError(f"{text!r} is never reached, since {name} is {end}", where=where, hint=hint)
         return goal
+
+    def check(self, metrics: Sequence[Metric], recipe: str) -> None:
+        """Raise RecipeError where no model can reach it."""
+        up = next((metric.higher_is_better for metric in metrics if metric.name == self.metric), None)
+        if up is not None and self._asks_too_much(up):
+            end, hint = ("at most 1", "write 99 % as 0.99") if up else ("at least 0", "raise it")
+            what = f"{self.metric}{self.comparison}{self.number:g} is never reached, since {self.metric} is {end}"
+            raise RecipeError(what, where=f"{recipe}: train.until", hint=hint)
 
     def _asks_too_much(self, higher_is_better: bool) -> bool:
         """Whether it wants a metric to be better than the best value that there is: 1, or 0 where lower is better."""

@@ -220,7 +220,7 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
 def _session(
     recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device, team: Team, *, fresh: bool = False
 ) -> Session:
-    """Return a training at its first step; pretrained weights are for a fresh one alone."""
+    """Return a training at its first step; a fresh one gets pretrained weights, and its goal must be within reach."""
     dataset = parts["train"]
     task = tasks.create(recipe, dataset.names)
     metrics = {metric.name: metric for metric in task.metrics}
@@ -230,6 +230,8 @@ def _session(
             f"unknown metric {wanted!r}", where=f"{recipe.name}: train.metric", hint=nearest(wanted, metrics)
         )
     goal = Goal.parse(recipe.train.until, task.metrics, recipe.name) if recipe.train.until else None
+    if goal and fresh:
+        goal.check(task.metrics, recipe.name)
     task.prepare(dataset.labelled())
     torch.manual_seed(recipe.train.seed)
     network = task.build()
@@ -276,8 +278,8 @@ def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader
 
     with asked_to_stop(heard, patient=patient) as asked:
         reason = train_steps(session, tell, stopping=asked)
-    if reason == "interrupted":
-        raise KeyboardInterrupt(f"saved at step {session.progress.step}")
+        if reason == "interrupted" or asked():  # asked while the last step was saved, it would not go on either
+            raise KeyboardInterrupt(f"saved at step {session.progress.step}")
     return run
 
 

@@ -15,8 +15,10 @@ __all__ = ["asked_to_stop"]
 def asked_to_stop(heard: Callable[[], None], *, patient: bool) -> Iterator[Callable[[], bool]]:
     """Catch the first Ctrl-C or termination, so that the step can be finished; a second one stops at once.
 
+    Nothing is caught outside the main thread.
+
     Args:
-        heard: is called at the first one, whatever is being done.
+        heard: is called at the first one, in a thread of its own, whatever is being done; what it raises is left aside.
         patient: a second one does nothing either: a launcher passes on what its processes have heard already.
     """
     asked: list[int] = []
@@ -30,8 +32,7 @@ def asked_to_stop(heard: Callable[[], None], *, patient: bool) -> Iterator[Calla
         if not patient:
             signal.signal(kind, signal.default_int_handler)
         if len(asked) == 1:
-            with contextlib.suppress(RuntimeError):  # amid a writing to the stream on which this would be told
-                heard()
+            _tell(heard)
 
     for kind in before:
         signal.signal(kind, note)
@@ -40,3 +41,15 @@ def asked_to_stop(heard: Callable[[], None], *, patient: bool) -> Iterator[Calla
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
+
+
+def _tell(heard: Callable[[], None]) -> None:
+    """Call it beside the training, which may hold what it needs, and must be saved even where it fails."""
+
+    def told() -> None:
+        with contextlib.suppress(BaseException):
+            heard()
+
+    thread = threading.Thread(target=told, name="stopping", daemon=True)
+    thread.start()
+    thread.join(timeout=0.5)
