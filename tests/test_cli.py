@@ -12,6 +12,8 @@ import pytest
 from tests.commands import Commands
 from viewfinder import __version__
 from viewfinder.cli.main import VERBS
+from viewfinder.data.reading import write
+from viewfinder.data.samples import digits
 
 
 def test_help_names_every_verb(viewfinder: Commands) -> None:
@@ -83,3 +85,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(viewfinder: Commands, tmp_p
     outcome = viewfinder("recipes", "--nothing")
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
+
+
+def test_a_file_of_ones_own_is_no_recipe_of_ours(viewfinder: Commands) -> None:
+    outcome = viewfinder("recipes", "my.toml")
+    assert outcome.code == 2
+    assert outcome.err.startswith("viewfinder: my.toml: is a file of your own")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another process gets no Ctrl-C there")
+@pytest.mark.parametrize("seconds", [0.5, 0.9, 1.3])
+def test_ctrl_c_while_a_training_loads_is_one_line(seconds: float, tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, threading\n"
+        "from viewfinder.cli.main import main\n"
+        f"threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "sys.argv = ['viewfinder', 'train', sys.argv[1]]\n"
+        "main()\n"
+    )
+    write(digits(), tmp_path / "digits.npz", "npz")
+    command = [sys.executable, "-c", program, tmp_path / "digits.npz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.strip().startswith("viewfinder: stopped"), done.stderr
+    assert "Traceback" not in done.stderr

@@ -89,6 +89,7 @@ def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
         ({"train.batch": "many"}, "digits: train.batch: expected a whole number, got 'many'"),
         ({"train.batch": "1.5"}, "digits: train.batch: expected a whole number, got 1.5"),
         ({"train.batch": "{a = 1}"}, "digits: train.batch: expected a whole number, got a table"),
+        ({"train.epochs": "1e12"}, "digits: train.epochs: expected at most 100000, got 1000000000000.0"),
         ({"train.batch": "0"}, "digits: train.batch: expected at least 1, got 0"),
         ({"train.batch": "true"}, "digits: train.batch: true and false mean nothing here, got true"),
         ({"train.seed": "4294967296"}, "digits: train.seed: expected less than 4294967296, got 4294967296"),

@@ -87,3 +87,18 @@ def test_nothing_of_the_waiting_is_left_after_an_error(
     with Watch() as watch:
         watch.wait("reading nothing.zip")
     assert "reading" not in capsys.readouterr().err.rpartition(ERASED)[2]
+
+
+def test_after_a_validation_that_was_owed_the_time_left_is_that_of_the_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    at = {"epoch": 1.0, "loss": {"total": 1.0}}
+    with Watch() as watch:
+        watch.see({"event": "resume", "step": 20, "seconds": 10.0, "rows": 1, "total": 30, "folder": str(tmp_path)})
+        watch.see(
+            {"event": "validation", "step": 20, "seconds": 50.0, "train_loss": {"total": 1.0}, "metrics": {}, **at}
+        )
+        watch.see({"event": "train", "step": 25, "seconds": 55.0, "images_per_second": 9.0, "waited": 0.0, **at})
+    assert "0:55 gone, 0:05 left" in capsys.readouterr().err

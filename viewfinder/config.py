@@ -164,10 +164,10 @@ class Train(Part):
 
     batch: int = Field(128, ge=1)
     """Samples a step."""
-    epochs: float = Field(10, gt=0)
+    epochs: float = Field(10, gt=0, le=100_000)
     """Passes over the training samples."""
-    minutes: float | None = Field(None, gt=0)
-    """Time for the whole training instead of epochs; the number of steps is fixed after the first ones."""
+    minutes: float | None = Field(None, gt=0, le=525_600)
+    """Time for the whole training instead of epochs; the number of steps is fixed from the speed of the first ones."""
     validations: int | None = Field(None, ge=1)
     """How often the model is validated over the run, less often where minutes are few; None: after every epoch."""
     until: str | None = None

@@ -62,3 +62,7 @@ def test_one_thread_trains_where_the_others_only_stand_in_its_way(
 def test_threads_that_somebody_asked_for_are_kept(session: Session) -> None:
     speed = measure_speed(session, 20, clock(10, 1))
     assert (torch.get_num_threads(), speed.crowded, speed.step) == (2, False, pytest.approx(10))
+
+
+def test_of_a_long_training_no_more_than_some_seconds_are_measured(session: Session) -> None:
+    assert measure_speed(session, 100_000, clock(1, 1)).measuring < 60

@@ -27,7 +27,11 @@ def export(
     from viewfinder.data.reading import read
     from viewfinder.training.run import open_run
 
-    images = None if data is None else read(data)
-    with Console(stderr=True).status("writing the file and comparing it with the trained model"):
-        exported = open_run(run).exported(out, int8=int8, images=images)
+    try:
+        images = None if data is None else read(data)
+        with Console(stderr=True).status("writing the file and comparing it with the trained model"):
+            exported = open_run(run).exported(out, int8=int8, images=images)
+    except KeyboardInterrupt:
+        typer.echo("\nviewfinder: stopped, nothing was written", err=True)
+        raise typer.Exit(130) from None
     typer.echo(str(exported))

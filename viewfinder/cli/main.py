@@ -69,6 +69,12 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(_one_line(error), 2)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    except ImportError as error:
+        if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise
+        _fail("stopped", 130)
 
 
 def _show_every_letter() -> None:

@@ -127,6 +127,8 @@ class Watch:
         loss = f"loss {event['train_loss']['total']:.4g}"
         against = f", validation {event['loss']['total']:.4g}" if event["loss"] else ""
         self.best = metrics.split("  ")[0]
+        if event["step"] == self._begun[0]:  # it was left when the training was stopped
+            self._begun = (event["step"], event["seconds"])
         gone = _clock(event["seconds"])
         self.console.print(
             f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False, soft_wrap=True

@@ -19,7 +19,11 @@ def recipes(
         viewfinder recipes digits > my.toml
     """
     from viewfinder.config import load_recipe, recipe_names, recipe_text
+    from viewfinder.errors import RecipeError
 
+    if name is not None and name.endswith(".toml"):
+        hint = "`viewfinder summary` shows the network that it makes"
+        raise RecipeError("is a file of your own, not one of our recipes", where=name, hint=hint)
     if name is not None:
         typer.echo(recipe_text(name), nl=False)
         return

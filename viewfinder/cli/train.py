@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from viewfinder.cli.stopping import undisturbed
 from viewfinder.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def train(
     named = {"metric": metric, "merge-classes": merge_classes, "weights": weights}
     useless = {"recipe": recipe, "set": change, **named, **began} if resume else {"data": data}
     _refuse_useless(useless, "--resume" if resume else "a source")
+    _load()
     from viewfinder.cli.progress import Watch
     from viewfinder.training.distributed import leads
 
@@ -87,6 +89,16 @@ def train(
     if export:
         _export(run)
     typer.echo(f"next: viewfinder evaluate {run.folder}")
+
+
+def _load() -> None:
+    """Load torch, which ends the process with SIGABRT where that is interrupted."""
+    try:
+        with undisturbed():
+            import viewfinder.training.start  # noqa: F401
+    except KeyboardInterrupt:
+        typer.echo("\nviewfinder: stopped, nothing was written", err=True)
+        raise typer.Exit(130) from None
 
 
 def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
@@ -132,6 +144,8 @@ def _export(run: Run) -> None:
     try:
         with Watch() as watch:
             watch.wait("writing and checking the model file")
+            with undisturbed():  # an interrupted import is an ImportError
+                import viewfinder.deploy.onnx  # noqa: F401
             run.export(path)
     except KeyboardInterrupt:
         raise _stopped_before_export(run.folder) from None

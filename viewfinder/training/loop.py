@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -47,7 +48,7 @@ class Progress:
     total: int
     """Steps in all, fixed before the first one."""
     validate_after: list[int]
-    """Validate when so many steps are done."""
+    """Validate when so many steps are done; they rise."""
     step: int = 0
     """Steps done."""
     seconds: float = 0.0
@@ -68,7 +69,8 @@ class Progress:
     @property
     def unvalidated(self) -> bool:
         """Whether the last step shall be validated, and was not yet."""
-        return self.summed > 0 and self.step in self.validate_after
+        place = bisect_left(self.validate_after, self.step)
+        return self.summed > 0 and self.step in self.validate_after[place : place + 1]
 
 
 @dataclass
@@ -261,7 +263,7 @@ def _non_finite(session: Session, what: str, step: int, rows_of_batch: Tensor) -
 
 def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> str:
     """Validate, keep the best, and return why to end now, if there is a reason."""
-    progress, spec = session.progress, session.recipe
+    progress, spec, begun = session.progress, session.recipe, pace.count_time()
     check_all_finite(session)
     train_loss = {name: (value / progress.summed).item() for name, value in session.sums.items()}
     train_loss = session.team.agreed(train_loss)
@@ -281,7 +283,8 @@ def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> st
         if better or new == progress.best:  # of equals the later one: its loss is usually lower
             progress.best, progress.best_step = new, progress.step
     session.sums, progress.summed = {}, 0
-    pace.count_time()
+    now = pace.count_time()
+    pace.spoke += now - begun
     best = {"best": progress.best, "best_step": progress.best_step}
     pace.say("validation", metrics=metrics, loss=losses, train_loss=train_loss, **best)
     if progress.best_step == progress.step and session.validation:

@@ -16,7 +16,8 @@ from viewfinder.training.loop import Progress, Session, train_step
 
 __all__ = ["Speed", "measure_speed", "plan_epochs", "plan_minutes"]
 
-SHARE_FOR_MEASURING = 0.02
+SHARE_FOR_MEASURING, LONGEST_MEASURING = 0.02, 10.0
+"""Steps are timed for this share of the training, and no more than so many seconds."""
 SHARE_FOR_VALIDATION = 0.08
 SHARE_FOR_COMPARING = 0.1
 MUCH_SLOWER = 1.3
@@ -70,7 +71,8 @@ def measure_speed(
     """
     session.progress.total = 10**9  # the very beginning of a long course: the smallest rates
     start, seconds = clock(), minutes * 60
-    step, crowded = _seconds_a_step(session, max(0.3, seconds * SHARE_FOR_MEASURING), clock), False
+    long_enough = min(max(0.3, seconds * SHARE_FOR_MEASURING), LONGEST_MEASURING)
+    step, crowded = _seconds_a_step(session, long_enough, clock), False
     threads = torch.get_num_threads()
     worth_it = (WARM_STEPS + 1 + FEWEST_STEPS) * step < SHARE_FOR_COMPARING * seconds
     if one_thread_may_do and threads > 1 and worth_it:
