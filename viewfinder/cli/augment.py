@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viewfinder.data.findings import counted
+
+if TYPE_CHECKING:
+    from viewfinder.config import Augment
+    from viewfinder.data.dataset import Dataset
 
 __all__ = ["augment"]
 
@@ -40,14 +44,9 @@ def augment(
 
         viewfinder augment faces-split aug --times 60 --crop 450
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from viewfinder.augment import TRAINING_ONLY
-    from viewfinder.augment.copies import varied
     from viewfinder.config import load_recipe, parse_changes
     from viewfinder.data.joining import in_folders
-    from viewfinder.data.reading import write
     from viewfinder.errors import DataError
 
     changes = parse_changes(change or []) | ({} if crop is None else {"augment.crop": str(crop)})
@@ -55,16 +54,28 @@ def augment(
     if out.exists():
         raise DataError("exists", where=out, hint="name a new folder")
     dataset = in_folders(source, "`viewfinder train` varies its images by itself")
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("varying", total=None)
-        copies = varied(dataset, wanted, times, seed, every_part=all_parts, progress=lambda: bar.advance(task))
-        bar.update(task, total=len(copies))
-        write(copies, out, dataset.format)
+    count = _written(dataset, wanted, out, times=times, seed=seed, every_part=all_parts)
     more = " and ".join(name for name in TRAINING_ONLY if getattr(wanted, name))
     if more:
         typer.echo(f"viewfinder: {more} of {recipe}: in training only", err=True)
     if dataset.splits is None:
         hint = "copies of one image should not be trained on and tested on; split first, with `viewfinder split`"
         typer.echo(f"viewfinder: careful: {source} has no splits: {hint}", err=True)
-    typer.echo(f"{counted(len(copies), 'image')} of {len(dataset):,}: {out}")
+    typer.echo(f"{counted(count, 'image')} of {len(dataset):,}: {out}")
+
+
+def _written(dataset: Dataset, wanted: Augment, out: Path, *, times: int, seed: int, every_part: bool) -> int:
+    """Write the copies, shown as they are made, and return how many images there are then."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from viewfinder.augment.copies import varied
+    from viewfinder.data.reading import write
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("varying", total=None)
+        copies = varied(dataset, wanted, times, seed, every_part=every_part, progress=lambda: bar.advance(task))
+        bar.update(task, total=len(copies))
+        write(copies, out, dataset.format)
+    return len(copies)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from viewfinder.errors import ViewfinderError
 
 if TYPE_CHECKING:
     from viewfinder.live.capture import Frame
+    from viewfinder.live.keys import Keys
 
 
 def capture(
@@ -39,34 +42,27 @@ def capture(
 
         viewfinder capture faces --source 0 --count 30 --every 0.5
     """
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
     from viewfinder.live.capture import open_source
     from viewfinder.live.keys import Keys
     from viewfinder.live.photos import take_photos
 
     opened = open_source(source, timeout)
-    console, paths = Console(stderr=True), list[Path]()
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
+    paths = list[Path]()
     with until_stopped(), ExitStack() as stack:
         shown = stack.enter_context(served(f"photos of {opened.name}", "127.0.0.1", port, open_page)) if page else None
         keys = stack.enter_context(Keys())
-        bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not console.is_terminal))
-        task = bar.add_task(f"{opened.name}, q stops", total=count)
+        progress = stack.enter_context(_bar(f"{opened.name}, q stops", count))
 
         def look(frame: Frame) -> None:
             if shown is not None:
                 told = f"{len(paths):,} of {count:,} photos"
                 shown.show(frame.image, {"figures": [("time", f"{frame.time:.0f} s")], "text": told, "things": []})
 
-        def enough() -> bool:
-            return "q" in keys.pressed().lower()
-
         try:
-            for path in take_photos(opened, folder, count=count, every=every, look=look, stop=enough):
+            stop = partial(_asked, keys)
+            for path in take_photos(opened, folder, count=count, every=every, look=look, stop=stop):
                 paths.append(path)
-                bar.update(task, completed=len(paths))
+                progress(len(paths))
         except KeyboardInterrupt:
             pass
         except (OSError, ViewfinderError):
@@ -74,6 +70,22 @@ def capture(
                 _tell(paths, folder)
             raise
     _tell(paths, folder)
+
+
+def _asked(keys: Keys) -> bool:
+    return "q" in keys.pressed().lower()
+
+
+@contextmanager
+def _bar(what: str, count: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows on a terminal how many of them are done."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    console, columns = Console(stderr=True), (*Progress.get_default_columns()[:2], MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=count)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _tell(paths: list[Path], folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from viewfinder.cli.serving import served
 from viewfinder.cli.stopping import undisturbed, until_stopped
 
 if TYPE_CHECKING:
+    from viewfinder.live.chain import Chain
     from viewfinder.live.page import Page
     from viewfinder.live.recorder import Recorder
     from viewfinder.live.watching import Seen
@@ -59,45 +60,60 @@ def live(
 
         viewfinder live faces.onnx --points keypoints.onnx --effect glasses --out me.mp4
     """
-    from viewfinder.deploy.predictor import load
     from viewfinder.live.capture import open_source
-    from viewfinder.live.chain import Chain
-    from viewfinder.live.effects import find_effect
-    from viewfinder.live.recorder import Recorder, check_name
     from viewfinder.live.watching import watch
 
     if out is not None:
-        check_name(out)
-        _refuse_existing(source, out, overwrite)
-    chain = Chain(load(model, threads), None if points is None else load(points, threads), threshold)
-    if effect is not None:
-        find_effect(effect, chain)
+        _check_video(source, out, overwrite)
+    chain = _chain(model, points, effect, threshold, threads)
     opened = open_source(source, timeout)
     drawn, latest = page or out is not None, page and out is None
-    with until_stopped(), ExitStack() as stack:
-        frames = stack.enter_context(
-            closing(watch(opened, chain, effect=effect, latest=latest, draw=drawn, marks=marks))
-        )
-        shows: list[Callable[[Seen], None]] = [_print_json] if as_json else []
-        if page:
-            shows.append(_onto(stack.enter_context(served(f"{model.name} on {opened.name}", host, port, open_page))))
-        if out is not None:  # the last to begin is the first to end: a video does not wait for browsers
-            shows.append(_into(stack.enter_context(Recorder(out, opened.pace))))
-        _show_all(frames, shows)
+    shown = served(f"{model.name} on {opened.name}", host, port, open_page) if page else None
+    with until_stopped(), closing(watch(opened, chain, effect=effect, latest=latest, draw=drawn, marks=marks)) as seen:
+        _show_all(seen, as_json, shown, out, opened.pace)
     if out is not None and out.exists():
         typer.echo(out, err=True)
 
 
-def _refuse_existing(source: str, out: Path, overwrite: bool) -> None:
-    from viewfinder.errors import InputError
+def _chain(model: Path, points: Path | None, effect: str | None, threshold: float | None, threads: int) -> Chain:
+    """Return the models, which an effect must fit."""
+    from viewfinder.deploy.predictor import load
+    from viewfinder.live.chain import Chain
+    from viewfinder.live.effects import find_effect
 
+    chain = Chain(load(model, threads), None if points is None else load(points, threads), threshold)
+    if effect is not None:
+        find_effect(effect, chain)
+    return chain
+
+
+def _check_video(source: str, out: Path, overwrite: bool) -> None:
+    from viewfinder.errors import InputError
+    from viewfinder.live.recorder import check_name
+
+    check_name(out)
     if out.exists() and Path(source).exists() and out.samefile(source):
         raise InputError("is the video that is read", where=out, hint="choose another --out")
     if out.exists() and not overwrite:
         raise InputError("exists", where=out, hint="choose another --out, or replace it with --overwrite")
 
 
-def _show_all(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:
+def _show_all(
+    frames: Iterable[Seen], as_json: bool, page: AbstractContextManager[Page] | None, out: Path | None, pace: float
+) -> None:
+    """Show each frame as lines, in a page, in a video."""
+    from viewfinder.live.recorder import Recorder
+
+    with ExitStack() as stack:
+        shows: list[Callable[[Seen], None]] = [_print_json] if as_json else []
+        if page is not None:
+            shows.append(_onto(stack.enter_context(page)))
+        if out is not None:  # the last to begin is the first to end: a video does not wait for browsers
+            shows.append(_into(stack.enter_context(Recorder(out, pace))))
+        _hand_on(frames, shows)
+
+
+def _hand_on(frames: Iterable[Seen], shows: list[Callable[[Seen], None]]) -> None:
     """Hand each frame to all who show it, until the end or a stop, and say how it went."""
     count, model_ms, begin, last = 0, 0.0, time.perf_counter(), None
     try:

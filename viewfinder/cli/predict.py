@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from viewfinder.errors import InputError
 if TYPE_CHECKING:
     from viewfinder.deploy.pictures import Pictures
     from viewfinder.deploy.predictor import Predictor
+
+    Find = Callable[[], tuple[Predictor, Pictures]]
 
 __all__ = ["predict"]
 
@@ -62,21 +65,14 @@ def predict(
     _refuse_both(labels, table, overwrite, rank, world_size)
     from viewfinder.deploy.stream import cores
 
-    threads = threads or cores()
+    threads, find = threads or cores(), partial(_found, model, sources, threshold)
     if table is not None:
-        from viewfinder.deploy.tables import check_table
-
-        check_table(table)
-        _table(*_found(model, sources, threshold), table, threads, overwrite, rank, world_size)
+        _table(find, table, threads, overwrite, rank, world_size)
     elif labels:
-        if any(source.is_dir() and source.absolute() in out.absolute().parents for source in sources):
-            raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
-        _labels(*_found(model, sources, threshold), out, labels, threads)
+        _refuse_inside(out, sources)
+        _labels(find, out, labels, threads)
     else:
-        from viewfinder.deploy.predictions import refuse_existing
-
-        refuse_existing(out, overwrite)
-        _folder(*_found(model, sources, threshold), out, pictures, threads, overwrite)
+        _folder(find, out, pictures, threads, overwrite)
 
 
 def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | None, size: int | None) -> None:
@@ -89,6 +85,11 @@ def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | N
         raise InputError("several processes write a table", where="--rank", hint="add --table predictions.csv")
 
 
+def _refuse_inside(out: Path, sources: Sequence[Path]) -> None:
+    if any(source.is_dir() and source.absolute() in out.absolute().parents for source in sources):
+        raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
+
+
 def _found(model: Path, sources: Sequence[Path], threshold: float | None) -> tuple[Predictor, Pictures]:
     from viewfinder.deploy.pictures import find_pictures
     from viewfinder.deploy.predictor import load
@@ -99,22 +100,23 @@ def _found(model: Path, sources: Sequence[Path], threshold: float | None) -> tup
     return predictor, find_pictures(sources)
 
 
-def _folder(predictor: Predictor, found: Pictures, out: Path, draw: bool, threads: int, overwrite: bool) -> None:
-    from viewfinder.deploy.predictions import write_predictions
+def _folder(find: Find, out: Path, draw: bool, threads: int, overwrite: bool) -> None:
+    from viewfinder.deploy.predictions import refuse_existing, write_predictions
 
+    refuse_existing(out, overwrite)
+    found = find()
     with _bar() as progress:
-        done = write_predictions(
-            predictor, found, out, draw=draw, threads=threads, overwrite=overwrite, progress=progress
-        )
+        done = write_predictions(*found, out, draw=draw, threads=threads, overwrite=overwrite, progress=progress)
     typer.echo(f"{counted(done.count, 'image')} answered: {done.folder}")
     _tell_unreadable(done.unreadable)
 
 
-def _labels(predictor: Predictor, found: Pictures, out: Path, format: str, threads: int) -> None:
+def _labels(find: Find, out: Path, format: str, threads: int) -> None:
     from viewfinder.deploy.prelabels import write_prelabels
 
+    found = find()
     with _bar() as progress:
-        done = write_prelabels(predictor, found, out, format, threads=threads, progress=progress)
+        done = write_prelabels(*found, out, format, threads=threads, progress=progress)
     nothing = f", {done.negatives:,} of them without anything" if done.negatives else ""
     typer.echo(f"{counted(done.count, 'image')} in {format}{nothing}: {done.folder}")
     if format == "labelme":
@@ -122,26 +124,18 @@ def _labels(predictor: Predictor, found: Pictures, out: Path, format: str, threa
     _tell_unreadable(done.unreadable)
 
 
-def _table(
-    predictor: Predictor,
-    found: Pictures,
-    table: Path,
-    threads: int,
-    overwrite: bool,
-    rank: int | None,
-    world_size: int | None,
-) -> None:
+def _table(find: Find, table: Path, threads: int, overwrite: bool, rank: int | None, world_size: int | None) -> None:
     import os
 
     from viewfinder.deploy.bulk import part_folder, write_table
     from viewfinder.deploy.ranks import share
+    from viewfinder.deploy.tables import check_table
 
-    mine = share(os.environ, rank, world_size)
+    check_table(table)
+    found, mine = find(), share(os.environ, rank, world_size)
     try:
         with _bar() as progress:
-            done = write_table(
-                predictor, found, table, share=mine, threads=threads, overwrite=overwrite, progress=progress
-            )
+            done = write_table(*found, table, share=mine, threads=threads, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         typer.echo(
             f"\nviewfinder: stopped; what is done is in {part_folder(table)}, the same command goes on", err=True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,20 @@ def train(
     named = {"metric": metric, "merge-classes": merge_classes, "weights": weights}
     useless = {"recipe": recipe, "set": change, **named, **began} if resume else {"data": data}
     _refuse_useless(useless, "--resume" if resume else "a source")
+    with _watched(tensorboard) as watch:
+        if source is not None and resume is None:
+            run = _begin(source, recipe, _changes(change or [], named), began, watch)
+        elif resume is not None and source is None:
+            run = _go_on(resume, data, watch)
+        else:
+            what = "a run is resumed on its own data" if source else "nothing to train on"
+            raise InputError(what, hint="give either a source or --resume RUN")
+    _finish(run, watch, export)
+
+
+@contextmanager
+def _watched(tensorboard: bool) -> Iterator[Watch]:
+    """Show what happens inside, in the one process that speaks, and where that is stopped, how to go on."""
     _load()
     from viewfinder.cli.progress import Watch
     from viewfinder.training.distributed import leads
@@ -63,13 +78,7 @@ def train(
     watch = Watch(tensorboard, quiet=not leads())
     try:
         with watch:
-            if source is not None and resume is None:
-                run = _begin(source, recipe, _changes(change or [], named), began, watch)
-            elif resume is not None and source is None:
-                run = _go_on(resume, data, watch)
-            else:
-                what = "a run is resumed on its own data" if source else "nothing to train on"
-                raise InputError(what, hint="give either a source or --resume RUN")
+            yield watch
     except NonFiniteError as error:
         if leads():
             raise
@@ -83,12 +92,6 @@ def train(
         go_on = f"{saved}; go on with: viewfinder train --resume {watch.folder}"
         typer.echo(f"\nviewfinder: stopped, {go_on if watch.folder else 'nothing was written'}", err=True)
         raise typer.Exit(130) from None
-    if not leads():
-        return
-    watch.tell_end(run)
-    if export:
-        _export(run)
-    typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
 def _load() -> None:
@@ -135,6 +138,17 @@ def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
 
     watch.wait("reading and preparing")
     return resume(folder, data=data, on_event=watch.see)
+
+
+def _finish(run: Run, watch: Watch, export: bool) -> None:
+    from viewfinder.training.distributed import leads
+
+    if not leads():
+        return
+    watch.tell_end(run)
+    if export:
+        _export(run)
+    typer.echo(f"next: viewfinder evaluate {run.folder}")
 
 
 def _export(run: Run) -> None:
