@@ -184,8 +184,9 @@ class Train(Part):
     """classify: balanced counts rare classes more, so that all weigh the same."""
     loss: str | None = None
     """The task's loss by name; None: its usual one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it."""
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it.
+    float64: weights too; some times slower, to see whether two ways of training differ by more than rounding."""
     compile: bool = False
     """Compile the network first (torch.compile; CUDA graphs on a GPU). On a CPU it begins slowly and gained nothing."""
     threads: int | None = Field(None, ge=1)

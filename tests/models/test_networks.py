@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from tests.recipes import RECIPES
 from viewfinder import tasks
 from viewfinder.config import Data, Recipe, load_recipe
+from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import RecipeError
 from viewfinder.models.blocks import Pixels, SameConv
 from viewfinder.models.heatmaps import SoftArgmax
@@ -82,6 +84,22 @@ def test_every_recipe_answers_bytes_with_numbers_and_its_summary_adds_up(name: s
     assert outputs.dtype == torch.float32
     assert (len(outputs), outputs.shape[1]) == (3, layers[-1].shape[-1])
     assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_computes_and_learns_in_float64(name: str) -> None:
+    recipe = load_recipe(name)
+    task = tasks.create(recipe, tasks.usual_names(recipe))
+    network = task.build().double()
+    two = {
+        "classify": lambda: Labels(np.array([0, 1])),
+        "keypoints": lambda: PointSets(np.full((2, len(tasks.usual_names(recipe)), 2), 9, np.float32)),
+        "detect": lambda: BoxSets.of([np.array([[4, 4, 20, 24]])] * 2, [np.array([0])] * 2),
+    }
+    loss = task.loss(network(pixels(recipe, 2)), task.collate(two[tasks.learns_from(recipe)]()))["total"]
+    loss.backward()
+    assert loss.dtype == torch.float64
+    assert all(p.grad is not None and p.grad.dtype == torch.float64 for p in network.parameters())
 
 
 @pytest.mark.parametrize("name", ["digits", "keypoints", "seed-digits"])

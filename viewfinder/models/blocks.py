@@ -8,13 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Dropout", "Pixels", "Residual", "SameConv", "Scaling", "conv", "plain_conv"]
+__all__ = ["Dropout", "Pixels", "Residual", "SameConv", "Scaling", "conv", "plain_conv", "widened"]
 
 Scaling = Literal["raw", "unit", "image"]
 
 
+def widened(values: Tensor) -> Tensor:
+    """Return values with the digits of float32 at least: bfloat16 has too few for losses, sums and coordinates."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 class Pixels(nn.Module):
-    """(B, H, W, C) uint8 → (B, C, H, W) float32, in channels-last order because the bytes lie so already.
+    """(B, H, W, C) uint8 → (B, C, H, W), in channels-last order because the bytes lie so already.
+
+    They are float32, or float64 in a network that `double()` was called on.
 
     Args:
         scaling: raw: 0 to 255; unit: 0 to 1; image: mean 0 and standard deviation 1 within each image.
@@ -25,9 +32,10 @@ class Pixels(nn.Module):
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
         self.scaling = scaling
+        self.register_buffer("of_the_network", torch.zeros(()), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).float()
+        pixels = images.permute(0, 3, 1, 2).to(self.of_the_network.dtype)  # type: ignore[arg-type]
         if self.scaling == "raw":
             return pixels
         if self.scaling == "unit":

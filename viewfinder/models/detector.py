@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from viewfinder.config import Data
-from viewfinder.models.blocks import Pixels, Residual, conv, plain_conv
+from viewfinder.models.blocks import Pixels, Residual, conv, plain_conv, widened
 from viewfinder.models.options import Blocks, Count, Network, one_each
 
 __all__ = ["STRIDE", "Detector"]
@@ -103,4 +103,4 @@ class Cells(nn.Module):
         if not torch.is_autocast_enabled(x.device.type):
             return self.last(x)  # type: ignore[no-any-return]
         with torch.autocast(x.device.type, enabled=False):
-            return self.last(x.float())  # type: ignore[no-any-return]
+            return self.last(widened(x))  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from viewfinder.config import Data
-from viewfinder.models.blocks import Pixels, Residual, conv, plain_conv
+from viewfinder.models.blocks import Pixels, Residual, conv, plain_conv, widened
 from viewfinder.models.options import Blocks, Count, Network, one_each
 
 __all__ = ["Heatmaps"]
@@ -93,7 +93,7 @@ class SoftArgmax(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         height, width = maps.shape[2:]
-        mass = maps.float().flatten(2).softmax(2).reshape(maps.shape)
+        mass = widened(maps).flatten(2).softmax(2).reshape(maps.shape)
         x = (mass.sum(2) * self._centres(width, mass)).sum(2)
         y = (mass.sum(3) * self._centres(height, mass)).sum(2)
         return torch.stack([x, y], 2).flatten(1)

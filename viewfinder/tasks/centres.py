@@ -42,7 +42,7 @@ def centre_loss(outputs: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor,
     All that depends on the boxes alone was settled when they were collated, so that a GPU never waits for the host.
 
     Args:
-        outputs: (B, C + 5, h, w) float32.
+        outputs: (B, C + 5, h, w) float32 or float64.
         targets: boxes (M, 4) x0 y0 x1 y1 in pixels of the input; classes and samples (M,) int64, of which class and in
             which image each box is; and what `learners` gives for them.
     """

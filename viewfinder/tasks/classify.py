@@ -16,6 +16,7 @@ from viewfinder.config import Recipe
 from viewfinder.data.answers import Label
 from viewfinder.data.targets import Labels
 from viewfinder.errors import RecipeError
+from viewfinder.models.blocks import widened
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import measures
 from viewfinder.tasks.base import Metric, as_tensor
@@ -62,9 +63,9 @@ class Classify:
             self._weights = as_tensor(weights.astype(np.float32))
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        weights = None if self._weights is None else on_device(self._weights, outputs.device)
-        smoothing = self.recipe.train.label_smoothing
-        return {"total": F.cross_entropy(outputs.float(), targets["label"], weights, label_smoothing=smoothing)}
+        scores, smoothing = widened(outputs), self.recipe.train.label_smoothing
+        weights = None if self._weights is None else on_device(self._weights, scores.device).to(scores.dtype)
+        return {"total": F.cross_entropy(scores, targets["label"], weights, label_smoothing=smoothing)}
 
     def answering(self, network: nn.Module) -> nn.Module:
         return _Scores(network, Copies(self.recipe.predict))

@@ -13,6 +13,7 @@ from viewfinder.config import Recipe
 from viewfinder.data.answers import Boxes
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
+from viewfinder.models.blocks import widened
 from viewfinder.models.detector import STRIDE
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import detections
@@ -80,7 +81,7 @@ class Detect:
             raise DataError("nothing is marked in the training images", hint="`viewfinder check` tells what was read")
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        parts = centre_loss(outputs.float(), targets)
+        parts = centre_loss(widened(outputs), targets)
         return {"total": parts[0] + parts[1], "classification": parts[0], "localisation": parts[1]}
 
     def answering(self, network: nn.Module) -> nn.Module:

@@ -15,6 +15,7 @@ from viewfinder.config import Recipe
 from viewfinder.data.answers import Points
 from viewfinder.data.targets import PointSets, flip_order
 from viewfinder.errors import RecipeError, nearest
+from viewfinder.models.blocks import widened
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import measures
 from viewfinder.tasks.base import Metric, as_tensor
@@ -74,7 +75,7 @@ class Keypoints:
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         true = targets["points"].flatten(1)
         known = ~torch.isnan(true)
-        off = torch.where(known, outputs.float() - true.nan_to_num(), 0)
+        off = torch.where(known, widened(outputs) - true.nan_to_num(), 0)
         return {"total": self._loss(off, self._half).sum() / known.sum().clamp(min=1)}
 
     def answering(self, network: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from viewfinder.data.answers import Boxes
 from viewfinder.data.boxes import areas
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import RecipeError
+from viewfinder.models.blocks import widened
 from viewfinder.models.registry import build_network
 from viewfinder.tasks.base import Metric, as_tensor
 from viewfinder.tasks.copies import Copies
@@ -79,11 +80,11 @@ class Locate:
         is something: the sum over a batch of the recipe's size. So validation, in larger batches, can be compared.
         """
         there, true = targets["presence"], targets["box"]
-        off = outputs[:, 1:].float().sigmoid() - true
+        off = widened(outputs[:, 1:]).sigmoid() - true
         sides = off[:, 2:] - off[:, :2]
         squares = (off[:, :2].square() + sides.square()).sum(1) * there
         localisation = squares.mean() * self.recipe.train.batch
-        classification = F.binary_cross_entropy_with_logits(outputs[:, 0].float(), there)
+        classification = F.binary_cross_entropy_with_logits(widened(outputs[:, 0]), there)
         total = localisation + CLASSIFICATION * classification
         return {"total": total, "classification": classification, "localisation": localisation}
 

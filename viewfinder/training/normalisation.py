@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from viewfinder.errors import RecipeError
+from viewfinder.models.blocks import widened
 from viewfinder.training.distributed import Team
 
 __all__ = ["SharedBatchNorm", "share_statistics"]
@@ -74,10 +75,10 @@ class _Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, norm: SharedBatchNorm) -> Any:
-        variance, mean = torch.var_mean(x.float(), [i for i in range(x.ndim) if i != 1], correction=0)
-        mean, variance = mean.double(), variance.double()
+        variance, mean = torch.var_mean(widened(x), [i for i in range(x.ndim) if i != 1], correction=0)
+        digits, mean, variance = mean.dtype, mean.double(), variance.double()
         moments = norm.team.sum_(torch.stack([mean, variance + mean.square()])) / norm.team.size
-        mean, variance = moments[0].float(), (moments[1] - moments[0].square()).clamp(min=0).float()
+        mean, variance = moments[0].to(digits), (moments[1] - moments[0].square()).clamp(min=0).to(digits)
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps, ctx.team = norm.eps, norm.team
         ctx.mark_non_differentiable(mean, variance)
@@ -89,12 +90,12 @@ class _Normalised(torch.autograd.Function):
         known = (gradient, x, weight, mean, variance, None, None, False, ctx.eps, [False, True, True])
         _, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(*known)
         count = ctx.team.size * x.numel() // x.shape[1]
-        through = ctx.team.sum_(torch.stack([by_weight, by_bias]).float()) / count
+        through = ctx.team.sum_(widened(torch.stack([by_weight, by_bias]))) / count
         inverse = torch.rsqrt(variance + ctx.eps)
         scale = inverse if weight is None else inverse * weight
         slope = -scale * inverse * through[0]
         offset = -scale * through[1] - slope * mean
         shape = (1, -1, *(1,) * (x.ndim - 2))
-        by_x = torch.addcmul(offset.view(shape), x.float(), slope.view(shape))
-        by_x = by_x.addcmul_(gradient.float(), scale.view(shape)).to(x.dtype)
+        by_x = torch.addcmul(offset.view(shape), widened(x), slope.view(shape))
+        by_x = by_x.addcmul_(widened(gradient), scale.view(shape)).to(x.dtype)
         return by_x, *((None, None) if weight is None else (by_weight, by_bias)), None

@@ -237,7 +237,8 @@ def _session(
     network = task.build()
     if fresh:
         start_network(network, recipe)
-    network = share_statistics(network.to(device), team)
+    digits = torch.float64 if recipe.train.precision == "float64" else None  # None: as they are
+    network = share_statistics(network.to(device, digits), team)
     size, channels = recipe.data.size, recipe.data.channels
     pixels, to_pixels = fit_rows(dataset.images, round(size * recipe.data.detail), channels)
     loader = Loader(
