@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics
 from torch import Tensor, nn
 
 from viewfinder.config import load_recipe
 from viewfinder.data.answers import Label
 from viewfinder.data.targets import Labels
 from viewfinder.errors import RecipeError
+from viewfinder.tasks import measures
 from viewfinder.tasks.classify import Classify
 from viewfinder.tasks.sections import Bars, Lines, Matrix, Table
 
@@ -46,6 +48,17 @@ def test_measures_are_those_of_a_hand_made_case() -> None:
     assert measured["f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert measured["log_loss"] == pytest.approx(-sum(map(math.log, (0.8, 0.3, 0.7, 0.8))) / 4, rel=1e-6)
     assert measured["ece"] == pytest.approx((2 * 0.2 + 0.6 + 0.3) / 4, abs=1e-6)
+
+
+def test_precision_recall_and_f1_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    ids, said = rng.integers(0, 5, 60), rng.integers(1, 7, 60)  # class 0 is never said, 5 and 6 never true, 7 neither
+    counts, every = measures.confusion(ids, said, 8), np.arange(8)
+    assert np.array_equal(counts, metrics.confusion_matrix(ids, said, labels=every))
+    columns = metrics.precision_recall_fscore_support(ids, said, labels=every, zero_division=0)
+    for ours, theirs in zip(measures.by_class(counts), columns[:3], strict=True):
+        assert ours == pytest.approx(theirs)
+    assert measures.macro_f1(counts) == pytest.approx(metrics.f1_score(ids, said, average="macro", zero_division=0))
 
 
 def test_a_sure_and_wrong_answer_has_a_finite_log_loss() -> None:

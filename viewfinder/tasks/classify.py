@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,7 +77,7 @@ class Classify:
         said = scores.argmax(axis=1)
         return {
             "accuracy": float(np.mean(said == ids)),
-            "f1": float(f1_score(ids, said, average="macro", zero_division=0)),
+            "f1": measures.macro_f1(measures.confusion(ids, said, scores.shape[1])),
             "log_loss": measures.log_loss(scores, ids),
             "ece": measures.calibration_error(scores, ids),
         }
@@ -92,25 +91,18 @@ class Classify:
 
     def sections(self, predictions: Sequence[Label], targets: Labels) -> list[Section]:
         scores, ids = _scores(predictions), targets.ids
-        every = np.arange(len(self.names))
-        said = scores.argmax(axis=1)
-        columns = precision_recall_fscore_support(ids, said, labels=every, zero_division=0)
-        rows = [(name, *map(float, row)) for name, *row in zip(self.names, *columns[:3], strict=True)]
-        support = [int(count) for count in columns[3]]
+        counts = measures.confusion(ids, scores.argmax(axis=1), len(self.names))
+        support = counts.sum(axis=1).tolist()
+        rows = zip(self.names, *(column.tolist() for column in measures.by_class(counts)), support, strict=True)
         confidence, accuracy, _ = measures.reliability(scores, ids)
         return [
             Table(
                 "Each class",
                 ("class", "precision", "recall", "F1", "images"),
-                [(*row, count) for row, count in zip(rows, support, strict=True)],
+                list(rows),
                 "Precision: of all images called so, the share that are. Recall: of all that are, the share called so.",
             ),
-            Matrix(
-                "Confusion",
-                self.names,
-                confusion_matrix(ids, said, labels=every),
-                "Rows are the truth, columns the answer.",
-            ),
+            Matrix("Confusion", self.names, counts, "Rows are the truth, columns the answer."),
             Lines(
                 "Reliability",
                 {"model": (confidence, accuracy)},

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "by_class",
     "calibration_error",
+    "confusion",
     "distances",
     "eye_distances",
     "log_loss",
+    "macro_f1",
     "mean",
     "reliability",
     "root_mean_square",
@@ -38,6 +41,24 @@ def root_mean_square(values: NDArray[Any]) -> float:
 def share_within(values: NDArray[Any], limit: float) -> float:
     """Return the share of what is not NaN that is at most `limit`."""
     return mean(np.where(np.isnan(values), np.nan, values <= limit))
+
+
+def confusion(ids: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return (C, C) counts: rows are the truth, columns the answer. ids and said are (N,)."""
+    return np.bincount(ids * classes + said, minlength=classes**2).reshape(classes, classes)
+
+
+def by_class(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Return (C,) precision, recall and F1 from counts (C, C); 0 where nothing is counted."""
+    right, true, said = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall = right / np.maximum(said, 1), right / np.maximum(true, 1)
+    return precision, recall, 2 * right / np.maximum(true + said, 1)
+
+
+def macro_f1(counts: NDArray[np.int64]) -> float:
+    """Return the mean F1 of the classes that are there or were said, from counts (C, C)."""
+    there = counts.sum(axis=0) + counts.sum(axis=1) > 0
+    return mean(by_class(counts)[2][there])
 
 
 def log_loss(scores: NDArray[Any], ids: NDArray[np.int64]) -> float:

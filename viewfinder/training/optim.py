@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Optim
+from viewfinder.training.uncompiled import leave_the_compiler_out
 
 __all__ = ["Averages", "build_optimiser", "learning_rate", "lowered"]
 
 
 def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over two groups: matrices and kernels decay, biases and scales do not."""
+    leave_the_compiler_out()
     parameters = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
