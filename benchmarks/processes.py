@@ -7,7 +7,7 @@ things are set beside one process with one thread: several processes that torchr
 process with --threads of them. Both add up in another order than that one, so they differ by rounding at least, and by
 what the training makes of it. In float64 rounding is a billion times finer: what is left there is no rounding.
 
-"N steps" is the largest difference of the loss of one step among the first N.
+"N steps" is the largest difference of a step's loss among the first N, as a part of that loss.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def losses(recipe: str, epochs: float, precision: str, processes: int = 1, count
 
 
 def apart(one: list[float], other: list[float]) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+    return max(abs(a - b) / abs(a) for a, b in zip(one, other, strict=True))
 
 
 def text(row: dict[str, Any]) -> str:
