@@ -109,3 +109,18 @@ def test_ctrl_c_while_a_training_loads_is_one_line(seconds: float, tmp_path: Pat
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip().startswith("viewfinder: stopped"), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_the_command_line_itself_loads_is_one_line() -> None:
+    program = (
+        "import sys\n"
+        "class Stopping:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stopping())\n"
+        "from viewfinder.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "viewfinder: stopped\n")

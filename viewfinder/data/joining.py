@@ -18,8 +18,6 @@ from viewfinder.errors import DataError
 
 __all__ = ["in_folders", "joined", "whole"]
 
-FORMATS_IN_FOLDERS = ("labelme", "voc", "yolo", "coco", "folders")
-
 
 def whole(path: str | Path) -> Dataset:
     """Return all labelled parts of a path as one dataset, whose splits are those of the source, if it has any.
@@ -34,12 +32,12 @@ def whole(path: str | Path) -> Dataset:
 
 
 def in_folders(path: Path, hint: str) -> Dataset:
-    """Return all labelled parts of a path, as `whole`, of a format that has folders train, val and test.
+    """Return all labelled parts of a path, as `whole`, whose images are files and may lie in train, val and test.
 
-    Raises DataError, with the hint where the format has none.
+    Raises DataError, with the hint where images are not files.
     """
     dataset = whole(path)
-    if dataset.format not in FORMATS_IN_FOLDERS:
+    if not isinstance(dataset.images, FileImages):
         raise DataError(f"is of the format {dataset.format}, which has no folders", where=path, hint=hint)
     return dataset
 
