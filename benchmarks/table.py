@@ -186,6 +186,15 @@ def waiting(result: dict[str, Any]) -> list[Row]:
     return [(what, f"{100 * worst['waited']:.1f} % of the time (`{worst['recipe']}`)")]
 
 
+def processes(result: dict[str, Any]) -> list[Row]:
+    rows = []
+    for one in result["compared"]:
+        if one["way"].endswith("processes") and one["precision"] == "float64":
+            what = f"losses of `{one['recipe']}` in {one['way']} beside one, float64"
+            rows.append((what, f"apart by {max(one['apart'].values()):.0e} of themselves in {one['steps']} steps"))
+    return rows
+
+
 def scale(result: dict[str, Any]) -> list[Row]:
     line = result["lines"]["rows"]
     each = f"{line['mb']:,.0f} MB, {line['read'] + line['start']:.0f} s to read and start"
@@ -212,6 +221,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "read_csv": read_csv,
     "open_folder": open_folder,
     "predict": predict,
+    "processes": processes,
     "scale": scale,
     "large": large,
 }
