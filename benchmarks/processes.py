@@ -5,7 +5,7 @@
 Each training starts from the same weights and sees the same batches, as the recipe says; nothing is validated. Two
 things are set beside one process with one thread: several processes that torchrun starts, with a thread each, and one
 process with --threads of them. Both add up in another order than that one, so they differ by rounding at least, and by
-what the training makes of it. In float64 rounding is a billion times finer: what is left there is no rounding.
+what the training makes of it. In float64 rounding is half a billion times finer: what stays is something else.
 
 "N steps" is the largest difference of a step's loss among the first N, as a part of that loss.
 """
@@ -23,7 +23,7 @@ from beside import HERE, data_folder, in_own_process, save, threads
 ZIPS = {"digits": "digit-recognizer.zip", "keypoints": "facial-keypoints-detection.zip"}
 STEPS = (1, 10, 30, 100)
 JOB = """
-import json, sys, tempfile
+import json, sys
 import viewfinder as vf
 
 data, out, job = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])

@@ -1,5 +1,6 @@
 """`python -m viewfinder`, and the command `viewfinder`: the same."""
 
+import gc
 import sys
 
 
@@ -10,7 +11,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("viewfinder: stopped", file=sys.stderr)
         sys.exit(130)
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # else the interpreter looks through all objects of torch at its end: up to a second to the prompt
 
 
 if __name__ == "__main__":

@@ -186,7 +186,8 @@ class Train(Part):
     """The task's loss by name; None: its usual one."""
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Of convolutions and products; weights stay float32. auto: bfloat16 where the device computes in it.
-    float64: weights too; some times slower, to see whether two ways of training differ by more than rounding."""
+    float64: weights too, a few times slower, to see whether two ways of training differ by more than rounding; answers,
+    and with them metrics and the model file, stay float32."""
     compile: bool = False
     """Compile the network first (torch.compile; CUDA graphs on a GPU). On a CPU it begins slowly and gained nothing."""
     threads: int | None = Field(None, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from tests.commands import Commands
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.joining import whole
 from viewfinder.data.reading import write
+from viewfinder.data.samples import digits
 from viewfinder.data.similar import related_groups, similar_groups
 from viewfinder.data.targets import BoxSets, Labels
 
@@ -73,6 +75,14 @@ def test_what_has_no_folders_is_not_split(viewfinder: Commands, tmp_path: Path) 
     write(Dataset("classify", ("cat", "dog"), data.images, Labels(np.arange(90) % 2)), tmp_path / "pets.npz", "npz")
     done = viewfinder("split", tmp_path / "pets.npz", tmp_path / "out")
     assert done.code == 2 and "which has no folders" in done.err and not (tmp_path / "out").exists()
+
+
+def test_digits_of_two_parts_are_not_split_either(viewfinder: Commands, tmp_path: Path) -> None:
+    write(digits(), tmp_path / "mnist", "idx")
+    for file in list((tmp_path / "mnist").iterdir()):
+        shutil.copy(file, file.with_name(file.name.replace("train", "t10k")))
+    done = viewfinder("split", tmp_path / "mnist", tmp_path / "out")
+    assert done.code == 2 and "is of the format idx, which has no folders" in done.err
 
 
 def test_groups_are_smaller_where_all_images_look_alike() -> None:

@@ -13,11 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import viewfinder as vf
+from viewfinder.data.samples import digits
 from viewfinder.deploy.onnx import export
 from viewfinder.deploy.predictor import load
 from viewfinder.deploy.verify import Comparison, Difference, refuse
 from viewfinder.errors import DataError, ExportError, InputError
 from viewfinder.tasks.base import Metric
+from viewfinder.training.checkpoint import load_checkpoint
 from viewfinder.training.run import Run
 
 Untrained = Callable[[str], Run]
@@ -62,6 +65,16 @@ def test_the_file_describes_itself(untrained: Untrained, model_file: ModelFile) 
     assert about["recipe"] == "keypoints" and about["data"] == run.part("train").fingerprint
     assert about["metrics"]["rmse"] > 0 and about["images"] >= 64
     assert about["date"] and about["made_by"] and not about["int8"] and "uint8" in about["pixels"]
+
+
+def test_a_training_in_float64_ships_float32(tmp_path: Path) -> None:
+    changes = {"train.precision": "float64", "train.batch": 64, "data.similar": False, "model.members": 1}
+    run = vf.train(digits().select(np.arange(200)), recipe="digits", epochs=0.5, changes=changes, out=tmp_path / "run")
+    weights, _ = load_checkpoint(run.folder / "checkpoints", "best")
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float64}
+    model = onnx.load(str(run.export(tmp_path / "model.onnx")))
+    kinds = {weight.data_type for weight in model.graph.initializer}
+    assert onnx.TensorProto.FLOAT in kinds and onnx.TensorProto.DOUBLE not in kinds
 
 
 def test_the_graph_takes_raw_pixels_in_batches_of_any_size(model_file: ModelFile) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import io
 import sys
 from importlib import import_module
@@ -76,8 +75,6 @@ def main() -> None:
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
         _fail("stopped", 130)
-    finally:
-        gc.freeze()  # else the interpreter looks through all objects of torch at its end: up to a second to the prompt
 
 
 def _show_every_letter() -> None:

@@ -24,10 +24,7 @@ def whole(path: str | Path) -> Dataset:
 
     Raises DataError where the path cannot be read, or no part has labels.
     """
-    every = [read(path, part) for part in parts(path)]
-    labelled = [dataset for dataset in every if dataset.targets is not None]
-    if not labelled:
-        raise DataError("has no labels", where=Path(path), hint="label some images first")
+    labelled = _labelled_parts(Path(path))
     return joined([_with_splits(dataset) for dataset in labelled]) if len(labelled) > 1 else labelled[0]
 
 
@@ -36,10 +33,10 @@ def in_folders(path: Path, hint: str) -> Dataset:
 
     Raises DataError, with the hint where images are not files.
     """
-    dataset = whole(path)
-    if not isinstance(dataset.images, FileImages):
-        raise DataError(f"is of the format {dataset.format}, which has no folders", where=path, hint=hint)
-    return dataset
+    for dataset in _labelled_parts(path):
+        if not isinstance(dataset.images, FileImages):
+            raise DataError(f"is of the format {dataset.format}, which has no folders", where=path, hint=hint)
+    return whole(path)
 
 
 def joined(datasets: Sequence[Dataset]) -> Dataset:
@@ -68,6 +65,14 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         ids=np.concatenate([_ids(dataset) for dataset in datasets]),
         notes=tuple(dict.fromkeys(note for dataset in datasets for note in dataset.notes)),
     )
+
+
+def _labelled_parts(path: Path) -> list[Dataset]:
+    every = [read(path, part) for part in parts(path)]
+    labelled = [dataset for dataset in every if dataset.targets is not None]
+    if not labelled:
+        raise DataError("has no labels", where=path, hint="label some images first")
+    return labelled
 
 
 def _with_splits(dataset: Dataset) -> Dataset:

@@ -27,6 +27,7 @@ class Pixels(nn.Module):
         scaling: raw: 0 to 255; unit: 0 to 1; image: mean 0 and standard deviation 1 within each image.
     """
 
+    of_the_network: Tensor
     floor = 25.0  # variance added under the root: a blank image stays blank, its noise is not blown up
 
     def __init__(self, scaling: Scaling) -> None:
@@ -35,7 +36,7 @@ class Pixels(nn.Module):
         self.register_buffer("of_the_network", torch.zeros(()), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).to(self.of_the_network.dtype)  # type: ignore[arg-type]
+        pixels = images.permute(0, 3, 1, 2).to(self.of_the_network.dtype)
         if self.scaling == "raw":
             return pixels
         if self.scaling == "unit":

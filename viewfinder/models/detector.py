@@ -84,9 +84,9 @@ class Merged(nn.Module):
 
 
 class Cells(nn.Module):
-    """Merged features → (B, outputs, h, w) float32, the last four the logarithms of distances in cells.
+    """Merged features → (B, outputs, h, w), the last four the logarithms of distances in cells.
 
-    Distances need more digits than bfloat16 has: the last layer computes in float32.
+    Distances need more digits than bfloat16 has: the last layer computes in float32, or as all do in float64.
     """
 
     def __init__(self, channels: int, outputs: int) -> None:

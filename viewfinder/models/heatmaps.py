@@ -99,4 +99,4 @@ class SoftArgmax(nn.Module):
         return torch.stack([x, y], 2).flatten(1)
 
     def _centres(self, count: int, like: Tensor) -> Tensor:
-        return (torch.arange(count, dtype=torch.float32, device=like.device) + 0.5) * (self.size / count)
+        return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) * (self.size / count)

@@ -31,8 +31,9 @@ class Network(Part):
     def build(self, data: Data, outputs: int) -> nn.Module:
         """Return the network with fresh weights from torch's global generator.
 
-        It takes pixels (B, size, size, channels) uint8 and returns (B, outputs) float32. What it does to
-        pixels before the first layer is part of it. Coordinates come out in pixels of the input.
+        It takes pixels (B, size, size, channels) uint8 and returns (B, outputs) float32, after `double()` float64, as
+        what begins with `Pixels` does. What it does to pixels before the first layer is part of it. Coordinates come
+        out in pixels of the input.
         """
         raise NotImplementedError
 

@@ -77,7 +77,7 @@ class Classify:
         said = scores.argmax(axis=1)
         return {
             "accuracy": float(np.mean(said == ids)),
-            "f1": measures.macro_f1(measures.confusion(ids, said, scores.shape[1])),
+            "f1": measures.mean(measures.by_class(ids, said, scores.shape[1])[2]),
             "log_loss": measures.log_loss(scores, ids),
             "ece": measures.calibration_error(scores, ids),
         }
@@ -91,18 +91,23 @@ class Classify:
 
     def sections(self, predictions: Sequence[Label], targets: Labels) -> list[Section]:
         scores, ids = _scores(predictions), targets.ids
-        counts = measures.confusion(ids, scores.argmax(axis=1), len(self.names))
-        support = counts.sum(axis=1).tolist()
-        rows = zip(self.names, *(column.tolist() for column in measures.by_class(counts)), support, strict=True)
+        said, classes = scores.argmax(axis=1), len(self.names)
+        support = np.bincount(ids, minlength=classes).tolist()
+        columns = [np.nan_to_num(column).tolist() for column in measures.by_class(ids, said, classes)]
         confidence, accuracy, _ = measures.reliability(scores, ids)
         return [
             Table(
                 "Each class",
                 ("class", "precision", "recall", "F1", "images"),
-                list(rows),
+                list(zip(self.names, *columns, support, strict=True)),
                 "Precision: of all images called so, the share that are. Recall: of all that are, the share called so.",
             ),
-            Matrix("Confusion", self.names, counts, "Rows are the truth, columns the answer."),
+            Matrix(
+                "Confusion",
+                self.names,
+                measures.confusion(ids, said, classes),
+                "Rows are the truth, columns the answer.",
+            ),
             Lines(
                 "Reliability",
                 {"model": (confidence, accuracy)},

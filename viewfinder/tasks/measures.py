@@ -16,7 +16,6 @@ __all__ = [
     "distances",
     "eye_distances",
     "log_loss",
-    "macro_f1",
     "mean",
     "reliability",
     "root_mean_square",
@@ -48,17 +47,12 @@ def confusion(ids: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> 
     return np.bincount(ids * classes + said, minlength=classes**2).reshape(classes, classes)
 
 
-def by_class(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Return (C,) precision, recall and F1 from counts (C, C); 0 where nothing is counted."""
-    right, true, said = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
-    precision, recall = right / np.maximum(said, 1), right / np.maximum(true, 1)
-    return precision, recall, 2 * right / np.maximum(true + said, 1)
-
-
-def macro_f1(counts: NDArray[np.int64]) -> float:
-    """Return the mean F1 of the classes that are there or were said, from counts (C, C)."""
-    there = counts.sum(axis=0) + counts.sum(axis=1) > 0
-    return mean(by_class(counts)[2][there])
+def by_class(ids: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> tuple[Floats, Floats, Floats]:
+    """Return (C,) precision and recall, 0 where nothing is counted, and F1, NaN for classes neither true nor said."""
+    right, true, called = (np.bincount(of, minlength=classes) for of in (ids[ids == said], ids, said))
+    there = true + called
+    f1 = np.divide(2 * right, there, out=np.full(classes, np.nan), where=there > 0)
+    return right / np.maximum(called, 1), right / np.maximum(true, 1), f1
 
 
 def log_loss(scores: NDArray[Any], ids: NDArray[np.int64]) -> float:

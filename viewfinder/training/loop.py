@@ -31,7 +31,6 @@ from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
 from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
 from viewfinder.training.readout import Readout
-from viewfinder.training.uncompiled import take_step
 from viewfinder.training.validation import Stopped, Validation
 
 __all__ = ["Progress", "Session", "train_steps"]
@@ -218,7 +217,7 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
     team.sum_gradients(session.network.parameters())
     if recipe.optim.clip:
         nn.utils.clip_grad_norm_(session.network.parameters(), recipe.optim.clip)
-    take_step(session.optimiser)
+    session.optimiser.step()
     if session.averages:
         session.averages.update(session.network, progress.step, progress.total)
     session.latest = progress.step, batch.rows

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Optim
-from viewfinder.training.uncompiled import leave_the_compiler_out
+from viewfinder.training.uncompiled import uncompiled
 
 __all__ = ["Averages", "build_optimiser", "learning_rate", "lowered"]
 
 
 def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over two groups: matrices and kernels decay, biases and scales do not."""
-    leave_the_compiler_out()
     parameters = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
@@ -26,19 +25,23 @@ def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
 
 
 def _adamw(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True)
+    return uncompiled(torch.optim.AdamW)(
+        groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True
+    )
 
 
 def _adam(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True)
+    return uncompiled(torch.optim.Adam)(
+        groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True
+    )
 
 
 def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+    return uncompiled(torch.optim.SGD)(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
 
 
 def _rmsprop(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(groups, lr=spec.lr, alpha=spec.rho, eps=spec.epsilon)
+    return uncompiled(torch.optim.RMSprop)(groups, lr=spec.lr, alpha=spec.rho, eps=spec.epsilon)
 
 
 _OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {

@@ -7,21 +7,18 @@ another way than is known here loads it as before.
 from __future__ import annotations
 
 from inspect import unwrap
+from typing import TypeVar
 
 import torch
 from torch.optim import Optimizer
 
-__all__ = ["leave_the_compiler_out", "take_step"]
+__all__ = ["uncompiled"]
+
+Kind = TypeVar("Kind", bound=type[Optimizer])
 
 
-def leave_the_compiler_out() -> None:
-    """Tell the functions of optimisers that would ask the compiler to leave them alone that it does."""
-    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
-        function = unwrap(getattr(Optimizer, name))
-        function.__dynamo_disable = function  # where torch keeps its answer
-
-
-@torch.no_grad()
-def take_step(optimiser: Optimizer) -> None:
-    """Take the optimiser's step as it is written, without what torch wraps it in for the compiler."""
-    unwrap(type(optimiser).step)(optimiser)
+def uncompiled(kind: Kind) -> Kind:
+    """Return a kind of optimiser that never asks for the compiler: the same steps and states, not to be compiled."""
+    asking = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    plain = {name: unwrap(getattr(kind, name)) for name in asking}
+    return type(kind.__name__, (kind,), {**plain, "step": torch.no_grad()(unwrap(kind.step))})  # type: ignore[return-value]
