@@ -71,6 +71,10 @@ def main() -> None:
         _fail(_one_line(error), 2)
     except KeyboardInterrupt:
         _fail("stopped", 130)
+    except SystemExit as ended:
+        if _of_ctrl_c(ended):
+            _fail("stopped", 130)
+        raise
     except ImportError as error:
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
@@ -82,6 +86,11 @@ def _show_every_letter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def _of_ctrl_c(ended: SystemExit) -> bool:
+    """Say whether Typer made this of a Ctrl-C that no verb had caught; it says nothing then."""
+    return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
 
 
 def _one_line(error: OSError) -> str:

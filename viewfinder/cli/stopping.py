@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
+
 __all__ = ["undisturbed", "until_stopped"]
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -23,9 +25,15 @@ def until_stopped() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Do this to its end, and only then obey what asked to end meanwhile."""
+    """Do this to its end, and only then obey what asked to end meanwhile; say at once that it was heard."""
     asked: list[int] = []
-    with _heard_by(lambda number, _: asked.append(number)):
+
+    def note(number: int, _: Any) -> None:
+        if not asked:
+            typer.echo("\nviewfinder: stopping in a moment", err=True)
+        asked.append(number)
+
+    with _heard_by(note):
         yield
     if asked:
         raise KeyboardInterrupt

@@ -100,7 +100,7 @@ def _load() -> None:
         with undisturbed():
             import viewfinder.training.start  # noqa: F401
     except KeyboardInterrupt:
-        typer.echo("\nviewfinder: stopped, nothing was written", err=True)
+        typer.echo("viewfinder: stopped, nothing was written", err=True)
         raise typer.Exit(130) from None
 
 
@@ -148,7 +148,8 @@ def _finish(run: Run, watch: Watch, export: bool) -> None:
     watch.tell_end(run)
     if export:
         _export(run)
-    typer.echo(f"next: viewfinder evaluate {run.folder}")
+    labelled = "" if "val" in run.info["data"] else " --data IMAGES"
+    typer.echo(f"next: viewfinder evaluate {run.folder}{labelled}")
 
 
 def _export(run: Run) -> None:

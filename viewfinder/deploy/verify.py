@@ -91,7 +91,7 @@ class Comparison:
             rows.append([f"… of one image from itself in a batch, {one.output}", "", f"{one.largest:.2g}", ""])
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([f"compared on {self.images} real images, metrics on {self.measured_on}", *lines])
+        return "\n".join([f"compared on {self.images:,} real images, metrics on {self.measured_on}", *lines])
 
 
 def sampled(parts: Sequence[Dataset], size: int) -> list[Dataset]:

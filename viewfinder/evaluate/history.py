@@ -123,7 +123,7 @@ def judge(history: History, recipe: Recipe) -> Verdict:
     """
     train, val = history.train, history.val
     if len(val) < FEWEST:
-        what = f"There were {len(val)} validations; from {FEWEST} on the curves can be judged."
+        what = f"There were too few validations ({len(val)}); from {FEWEST} on the curves can be judged."
         return Verdict(False, "Too short to tell about overfitting.", what)
     low = int(val.argmin())
     last = val[-max(2, len(val) // 4) :]

@@ -72,11 +72,11 @@ class Validation:
     def measure(
         self, network: nn.Module, weights: dict[str, Tensor], stopping: Callable[[], bool] = lambda: False
     ) -> tuple[dict[str, float], dict[str, float]]:
-        """Return (metrics, mean loss by parts) of the network with these weights.
+        """Return (metrics, mean loss by parts) of the network with these weights, in float32 as it is shipped.
 
         Raises Stopped where `stopping`, asked before each piece of the images, is true.
         """
-        task, judged = self.task, copy.deepcopy(network)
+        task, judged = self.task, copy.deepcopy(network).float()
         judged.load_state_dict(weights)
         judged.eval()
         seen = self.pixels, self.to_input
