@@ -142,7 +142,7 @@ def until_rmse(result: dict[str, Any]) -> list[Row]:
         for seed, one in [] if system == "not_to_the_end" else seeds.items():
             if f"{system} seed {seed}" not in cut and one["ratio"] and one["ours_at_their_end"]:
                 soon = f"{one['best']:.2f} px: {one['ours_there_at']:.0f} s of one core, {one['ratio']:.0f} × as soon"
-                at_end = f"{one['ours_at_their_end']:.2f} px in all of theirs"
+                at_end = f"{one['ours_at_their_end']:.2f} px after as long as it takes"
                 rows.append((f"`keypoints` until the best of `{system}` in Keras, seed {seed}", f"{soon}; {at_end}"))
     return rows
 
