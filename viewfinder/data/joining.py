@@ -24,8 +24,7 @@ def whole(path: str | Path) -> Dataset:
 
     Raises DataError where the path cannot be read, or no part has labels.
     """
-    labelled = _labelled_parts(Path(path))
-    return joined([_with_splits(dataset) for dataset in labelled]) if len(labelled) > 1 else labelled[0]
+    return _as_one(_labelled_parts(Path(path)))
 
 
 def in_folders(path: Path, hint: str) -> Dataset:
@@ -33,10 +32,11 @@ def in_folders(path: Path, hint: str) -> Dataset:
 
     Raises DataError, with the hint where images are not files.
     """
-    for dataset in _labelled_parts(path):
+    labelled = _labelled_parts(path)
+    for dataset in labelled:
         if not isinstance(dataset.images, FileImages):
             raise DataError(f"is of the format {dataset.format}, which has no folders", where=path, hint=hint)
-    return whole(path)
+    return _as_one(labelled)
 
 
 def joined(datasets: Sequence[Dataset]) -> Dataset:
@@ -73,6 +73,10 @@ def _labelled_parts(path: Path) -> list[Dataset]:
     if not labelled:
         raise DataError("has no labels", where=path, hint="label some images first")
     return labelled
+
+
+def _as_one(labelled: Sequence[Dataset]) -> Dataset:
+    return joined([_with_splits(dataset) for dataset in labelled]) if len(labelled) > 1 else labelled[0]
 
 
 def _with_splits(dataset: Dataset) -> Dataset:
