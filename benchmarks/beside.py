@@ -39,10 +39,10 @@ def processor() -> str:
 
 
 def instructions() -> str:
-    """Return what the processor computes with: bfloat16 (AVX-512 with it), avx512, avx2, or its family's name."""
+    """Return what the processor computes with: amx, bfloat16 (AVX-512 with it), avx512, avx2, or its family's name."""
     info = Path("/proc/cpuinfo")
     flags = info.read_text().split() if info.is_file() else []
-    known = {"avx512_bf16": "bfloat16", "avx512f": "avx512", "avx2": "avx2"}
+    known = {"amx_bf16": "amx", "avx512_bf16": "bfloat16", "avx512f": "avx512", "avx2": "avx2"}
     return next((name for flag, name in known.items() if flag in flags), platform.machine().lower())
 
 
@@ -96,9 +96,9 @@ def lines_of(
         raise subprocess.CalledProcessError(child.returncode, command)
 
 
-def result_path(name: str) -> Path:
+def result_path(name: str, folder: str = "") -> Path:
     """Return where a report lies: results of processors that compute with other instructions are kept apart."""
-    return HERE / "results" / instructions() / f"{name}.json"
+    return HERE / "results" / (folder or instructions()) / f"{name}.json"
 
 
 def saved(name: str) -> dict[str, Any]:
@@ -108,7 +108,9 @@ def saved(name: str) -> dict[str, Any]:
     return dict(report) if report.get("machine", "").startswith(processor()) else {}
 
 
-def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, quiet: bool = False) -> Path:
+def save(
+    name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, quiet: bool = False, folder: str = ""
+) -> Path:
     """Write a report to `results/…/NAME.json` with the date, the machine, its load and the packages' versions.
 
     The file is written beside and renamed: who reads it while a measurement goes on finds it whole.
@@ -120,7 +122,7 @@ def save(name: str, report: Mapping[str, Any], packages: Iterable[str] = (), *, 
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("viewfinder", *packages)},
     }
-    path = result_path(name)
+    path = result_path(name, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}")
     beside.write_text(json.dumps(about | dict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

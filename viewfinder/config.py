@@ -189,7 +189,9 @@ class Train(Part):
     float64: weights too, a few times slower, to see whether two ways of training differ by more than rounding; answers,
     and with them metrics and the model file, stay float32."""
     compile: bool = False
-    """Compile the network first (torch.compile; CUDA graphs on a GPU). On a CPU it begins slowly and gained nothing."""
+    """Compile the network first (torch.compile). On a CPU it begins slowly and gained nothing."""
+    cuda_graphs: bool = True
+    """On a GPU, record a step's kernels and start them as one, unless the host has to look at what they compute."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: as many as there are cores, shared by the processes of a machine."""
     seed: int = Field(42, ge=0, lt=2**32)

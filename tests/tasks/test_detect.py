@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
 from viewfinder.tasks.centres import centre_loss, learners, suppressed
 from viewfinder.tasks.detect import Detect
+from viewfinder.training.loader import _evened
 
 NAMES = ("left_hand", "right_hand", "nose")
 STEPS = {"data.size": 64, "train.batch": 8, "train.threads": 1, "train.precision": "float32"}
@@ -150,6 +153,24 @@ def test_a_batch_of_negatives_has_a_finite_loss_that_teaches_silence() -> None:
     assert outputs.grad is not None
     assert torch.isfinite(outputs.grad).all()
     assert (outputs.grad[:, : len(NAMES)] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "boxes", [[], [(10, 20, 30, 60, 2)], [(2 * i, i, 2 * i + 9, i + 12, i % 3) for i in range(20)]]
+)
+def test_rows_that_stand_for_nothing_change_neither_the_loss_nor_what_is_learnt(boxes: list[Any]) -> None:
+    some, found = task(data__size=64), []
+    targets = some.collate(sets(boxes, [(30, 5, 50, 25, 0)] if boxes else []))
+    more = _evened(targets, some.padding)
+    assert len(more["boxes"]) in (16, 32)
+    assert len(more["cells"]) == len(more["learnt"]) == len(more["weights"]) > len(targets["cells"])
+    for given in (targets, more):
+        outputs = torch.randn(2, len(NAMES) + 5, 8, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        losses = some.loss(outputs, given)
+        losses["total"].backward()
+        found.append((losses["classification"], losses["localisation"], outputs.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_two_hundred_boxes_in_an_image_are_learnt_in_one_go() -> None:

@@ -77,5 +77,5 @@ def test_averages_follow_the_weights_and_forget_the_beginning() -> None:
     with torch.no_grad():
         network.weight.fill_(5.0)
     for step in range(200):
-        averages.update(network, step, 200)
+        averages.update(step, 200)
     assert averages.values["weight"].item() == pytest.approx(5.0, abs=1e-3)

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import Matrices, Moves
 
 __all__ = ["Pieces", "laid", "laid_torch", "single"]
@@ -93,9 +93,9 @@ def laid_torch(moved: Tensor, pieces: Pieces) -> Tensor:
         return moved
     owners = np.repeat(np.arange(len(pieces)), np.diff(pieces.offsets))
     over = pieces.windows[:, 2] > 0
-    below = np.bincount(owners[~over], minlength=len(pieces)).tolist()
-    firsts = pieces.offsets[:-1].tolist()
-    images = torch.stack([moved[first : first + count].amax(0) for first, count in zip(firsts, below, strict=True)])
+    below = np.bincount(owners[~over], minlength=len(pieces))
+    each = pieces.offsets[:-1, None] + np.minimum(np.arange(below.max()), below[:, None] - 1)
+    images = moved[on_device(each, moved.device)].amax(1)
     for piece in np.flatnonzero(over).tolist():
         left, top, right, bottom = pieces.windows[piece].tolist()
         images[owners[piece], top:bottom, left:right] = moved[piece, top:bottom, left:right]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -300,8 +301,13 @@ def flip_order(names: Sequence[str]) -> Integers:
 
     The word may stand anywhere in the name ("mouth_left_corner"), between underscores, hyphens or blanks.
     """
+    return np.array(_flip_order(tuple(names)), dtype=np.int64)
+
+
+@lru_cache
+def _flip_order(names: tuple[str, ...]) -> list[int]:
     index = {name: i for i, name in enumerate(names)}
-    return np.array([index.get(_other_side(name), i) for i, name in enumerate(names)], dtype=np.int64)
+    return [index.get(_other_side(name), i) for i, name in enumerate(names)]
 
 
 def _other_side(name: str) -> str:

@@ -61,6 +61,9 @@ class Task(Protocol):
     """The form of its answers; its `kind` is written into the model file."""
     any_size: bool
     """Whether its networks answer for images of another size than they were trained on: `predict.size`."""
+    padding: Mapping[str, float]
+    """By name, what rows that stand for nothing hold in those of `collate`'s tensors whose length differs from batch to
+    batch. `loss` does not count them; they are put behind the others where few shapes are wanted."""
     output_names: tuple[str, ...]
     """The names of the answering module's outputs, in order."""
     usual_names: tuple[str, ...]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from viewfinder.models.detector import STRIDE
 
-__all__ = ["MOST", "Decoded", "centre_loss", "learners", "suppressed"]
+__all__ = ["MOST", "PADDING", "Decoded", "centre_loss", "learners", "suppressed"]
 
 SPREAD = 0.12
 """Deviation of the heat around a centre, as a share of the box's side."""
@@ -32,6 +32,8 @@ SAME = 0.6
 """Boxes of one class that overlap more than this are one thing; the better one is kept."""
 SLOPE = 1e-4
 """By how much, as a share, a cell must be hotter than those after it to be a peak: more than rounding differs."""
+PADDING = {"boxes": 0, "classes": 0, "samples": -1, "learnt": 0, "cells": 0, "weights": 0}
+"""A box that is in no image, and a cell that learns nothing."""
 CHAIN = 16
 """Steps of suppression: exact unless so many boxes in a row overlap, each only its neighbours."""
 
@@ -44,13 +46,14 @@ def centre_loss(outputs: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor,
     Args:
         outputs: (B, C + 5, h, w) float32 or float64.
         targets: boxes (M, 4) x0 y0 x1 y1 in pixels of the input; classes and samples (M,) int64, of which class and in
-            which image each box is; and what `learners` gives for them.
+            which image each box is, −1 for a box that does not count; and what `learners` gives for them.
     """
-    boxes, classes, samples = targets["boxes"], targets["classes"], targets["samples"]
+    boxes, classes, samples = targets["boxes"], targets["classes"], targets["samples"].clamp(min=0)
+    counts = targets["samples"] >= 0
     batch, channels, height, width = outputs.shape
     classed, fit, sides = torch.split(outputs, [channels - 5, 1, 4], 1)
-    count = max(1, len(boxes))
-    heat = _heat(boxes, height, width)
+    count = counts.sum().clamp(min=1)
+    heat = _heat(boxes, height, width) * counts[:, None]
     true = torch.zeros(batch * (channels - 5), height * width, device=outputs.device)
     true = _hottest(true, samples * (channels - 5) + classes, heat)
     classification = _focal(classed.reshape(true.shape), true).sum() / count
@@ -114,11 +117,17 @@ def _boxes(sides: Tensor, cell: Tensor, width: int) -> Tensor:
 
 def _overlap(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Return (P,) IoU and GIoU of pairs of boxes."""
-    shared = (torch.minimum(one[:, 2:], other[:, 2:]) - torch.maximum(one[:, :2], other[:, :2])).clamp(min=0).prod(1)
-    around = (torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])).prod(1)
-    union = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1) - shared
+    shared = (torch.minimum(one[:, 2:], other[:, 2:]) - torch.maximum(one[:, :2], other[:, :2])).clamp(min=0)
+    around = torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])
+    shared, around, first, second = map(_area, (shared, around, one[:, 2:] - one[:, :2], other[:, 2:] - other[:, :2]))
+    union = first + second - shared
     iou = shared / union.clamp(min=1e-6)
     return iou, iou - (around - union) / around.clamp(min=1e-6)
+
+
+def _area(sides: Tensor) -> Tensor:
+    """Return (P,) the products of sides (P, 2). The way back through `prod` would look for zeros, on the host."""
+    return sides[:, 0] * sides[:, 1]
 
 
 class Decoded(nn.Module):

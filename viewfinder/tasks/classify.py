@@ -40,6 +40,7 @@ class Classify:
     error = Metric("margin", False, "", "The highest wrong probability minus that of the truth; above 0 it is wrong.")
     answer = Label
     any_size = False
+    padding: Mapping[str, float] = {}
     output_names = ("scores",)
     usual_names = tuple("0123456789")
 

@@ -18,7 +18,7 @@ from viewfinder.models.detector import STRIDE
 from viewfinder.models.registry import build_network
 from viewfinder.tasks import detections
 from viewfinder.tasks.base import Metric, as_tensor
-from viewfinder.tasks.centres import Decoded, centre_loss, learners
+from viewfinder.tasks.centres import PADDING, Decoded, centre_loss, learners
 from viewfinder.tasks.sections import Section
 
 __all__ = ["Detect"]
@@ -52,6 +52,7 @@ class Detect:
     )
     answer = Boxes
     any_size = True
+    padding: Mapping[str, float] = PADDING
     output_names = ("boxes", "scores", "classes")
     usual_names = ("face",)
 

@@ -51,6 +51,7 @@ class Keypoints:
     error = Metric("rmse", False, "px", "The root mean square error of the image's own coordinates.")
     answer = Points
     any_size = False
+    padding: Mapping[str, float] = {}
     output_names = ("points",)
     usual_names = tuple(f"point_{k}" for k in range(1, 16))
 

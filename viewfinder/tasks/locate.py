@@ -45,6 +45,7 @@ class Locate:
     error = Metric("error", False, "", "What the box's overlap lacks, plus how far the probability is off.")
     answer = Boxes
     any_size = False
+    padding: Mapping[str, float] = {}
     output_names = ("boxes", "scores", "classes")
     usual_names = ("face",)
 

@@ -15,19 +15,16 @@ __all__ = ["Compiled"]
 class Compiled:
     """Calls a network through `torch.compile`; the network itself, its weights and its names stay what they are.
 
-    On a GPU the kernels of a step are recorded as CUDA graphs and started as one.
-
     Raises:
         RecipeError: it cannot be compiled here; found out at the first call.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: nn.Module) -> None:
         from torch._dynamo.exc import TorchDynamoException  # takes seconds to import
 
         self._refusals = TorchDynamoException
-        mode = "reduce-overhead" if device.type == "cuda" else "default"
         try:
-            self.compiled = torch.compile(network, mode=mode)
+            self.compiled = torch.compile(network)
         except RuntimeError as error:  # of this Python or this system
             raise _refused(error) from None
 

@@ -13,7 +13,7 @@ from viewfinder.config import Recipe, load_recipe
 from viewfinder.errors import RunError
 from viewfinder.training.distributed import Team
 
-__all__ = ["chosen_device", "keeping_memory", "quiet_torch", "settled"]
+__all__ = ["chosen_device", "keeping_memory", "quiet_torch", "seed", "settled"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """What glibc's <malloc.h> calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
@@ -45,16 +45,29 @@ def chosen_device(name: str, team: Team) -> torch.device:
     return torch.device(f"{kind}:{number}" if number else kind)
 
 
+def seed(device: torch.device, number: int) -> None:
+    """Begin torch's chance anew, on the CPU and on this device; `torch.manual_seed` goes through all that there are."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(number)
+
+
 @contextlib.contextmanager
 def quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
-    """Set the thread count, and leave torch's threads and generators, those of this device, as they were."""
-    before = torch.get_num_threads()
+    """Set the thread count, and leave torch's threads and generators, those of this device, as they were.
+
+    On a GPU convolutions add up in one order, always the same: else no training could be repeated, nor resumed exactly.
+    """
+    before, in_order = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = in_order or device.type == "cuda"
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), keeping_memory():
             yield
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic = in_order
 
 
 @contextlib.contextmanager

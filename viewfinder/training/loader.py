@@ -1,16 +1,16 @@
 """Training batches out of rows of pixels, augmented a whole batch at a time.
 
 A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves, its
-light and its crops from generators made of (seed, step); for tiny images, moves and light from ones that draw for a
-block of eight steps at once. No state runs along, so a training can go on at any step with exactly the batches that it
-would have seen, and reading ahead cannot change them.
+light and its crops from generators made of (seed, step); for tiny images, and on a GPU, moves and light from ones that
+draw for a block of eight steps at once. No state runs along, so a training can go on at any step with exactly the
+batches that it would have seen, and reading ahead cannot change them.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,6 +50,8 @@ _TINY, _MANY = 32 * 32, 64
 _BLOCK, _AT_ONCE = 8, 512
 """Of tiny images, so many steps are drawn at once, and about so many images are moved at once: batch by batch, the
 calls would take a third of the time."""
+_ON_A_GPU = 2**25
+"""So many values are moved there at once, of so many steps: asking for it takes longer than doing it."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,12 @@ class Loader:
         tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
         tiny = tiny and not (augment.mosaic or augment.paste)
         self._at_once = backend == "torch" or (backend == "auto" and (on_gpu or tiny))
-        self._steps_drawn = _BLOCK if tiny else 1
-        together = tiny and self._at_once and in_memory(pixels)  # from a disk nothing is read that may not be shown
-        self._steps_made = max(1, min(_AT_ONCE // batch, _BLOCK)) if together else 1
+        self._steps_drawn = _BLOCK if tiny or on_gpu else 1
+        plain = moving(augment) and not (self._framed or augment.mosaic or augment.paste)
+        together = self._at_once and plain and (tiny or on_gpu)
+        together = together and in_memory(pixels)  # from a disk nothing is read that may not be shown
+        most = _ON_A_GPU // math.prod(pixels.shape[1:]) if on_gpu else _AT_ONCE
+        self._steps_made = max(1, min(most // batch, _BLOCK)) if together else 1
         self._making, self._floats, self._places = threading.Lock(), None, None
         if self._steps_made > 1:  # kept: memory of this size would be fetched from the system each time
             images = self._steps_made * len(self.share.places)
@@ -164,7 +169,10 @@ class Loader:
             images = self._made_with_others(step, drawn)
         else:
             images = self._varied(pieces.of(self.share.places), drawn.light.of(every[self.share.places]))
-        targets = {name: on_device(values, self.device) for name, values in self.task.collate(marked).items()}
+        values = self.task.collate(marked)
+        if self.device.type != "cpu":
+            values = _evened(values, self.task.padding)
+        targets = {name: on_device(value, self.device) for name, value in values.items()}
         return Batch(images, targets, torch.from_numpy(drawn.rows[every]))
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
@@ -263,6 +271,17 @@ class Loader:
             floats = images.float() if self._floats is None else self._floats[: len(images)].copy_(images)
             images = warp_torch(floats, pieces.matrices, self.augment.border, size, self._places)
         return as_pixels(light_torch(laid_torch(images, pieces), self.augment, light))
+
+
+def _evened(values: Mapping[str, Tensor], padding: Mapping[str, float]) -> dict[str, Tensor]:
+    """Return tensors of few different shapes, for each of which a GPU's step can be recorded."""
+    evened = dict(values)
+    for name, nothing in padding.items():
+        value = values[name]
+        rows = 1 << max(4, (len(value) - 1).bit_length())
+        more = value.new_full((rows - len(value), *value.shape[1:]), nothing)
+        evened[name] = torch.cat([value, more])
+    return evened
 
 
 def _alone() -> None:

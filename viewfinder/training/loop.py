@@ -11,7 +11,7 @@ import math
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,12 +25,14 @@ from viewfinder.errors import DataError, NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
 from viewfinder.training.compiling import Compiled
+from viewfinder.training.device import seed
 from viewfinder.training.distributed import ALONE, Team
 from viewfinder.training.events import Reader
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
-from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered
+from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered, set_rate
 from viewfinder.training.readout import Readout
+from viewfinder.training.recording import Recorded, Step
 from viewfinder.training.validation import Stopped, Validation
 
 __all__ = ["Progress", "Session", "train_steps"]
@@ -104,8 +106,25 @@ class Session:
         """By parts, of the last step that it has read."""
         self.latest: tuple[int, Tensor] | None = None
         """The last step, with its batch's rows, after which nobody has looked at the weights."""
-        self.forward = Compiled(self.network, self.device) if spec.compile else self.network
+        self.rate = 0.0
+        """The learning rate of the last step."""
+        self.forward = Compiled(self.network) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
+        recorded = spec.cuda_graphs and self.device.type == "cuda" and self.team.size == 1  # no talk among processes
+        self.take: Step = Recorded(self._take, self.device) if recorded else self._take
+
+    def _take(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Change the weights by a batch at the optimiser's rate, and return the loss by parts, still on the device."""
+        with self.autocast:
+            outputs = self.team.whole(self.forward(images), self.loader.share)
+            losses = self.task.loss(outputs, targets)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        self.team.sum_gradients(self.network.parameters())
+        if self.recipe.optim.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optim.clip)
+        self.optimiser.step()
+        return {name: value.detach() for name, value in losses.items()}
 
     def compile(self) -> None:
         """Compile now what shall be compiled, so that a failure comes before anything is written."""
@@ -203,28 +222,21 @@ def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
 
     The loss is that of the whole batch, in every process; dropout differs between them.
     """
-    progress, recipe, team = session.progress, session.recipe, session.team
-    torch.manual_seed(recipe.train.seed * 1_000_003 + progress.step + team.rank * 2**48)
-    session.network.train()
+    progress, recipe = session.progress, session.recipe
+    seed(session.device, recipe.train.seed * 1_000_003 + progress.step + session.team.rank * 2**48)
+    if not session.network.training:
+        session.network.train()
     rate = learning_rate(recipe.optim, progress.step, progress.total, session.loader.steps_per_epoch)
-    for group in session.optimiser.param_groups:
-        group["lr"] = rate * progress.lr_scale
-    with session.autocast:
-        outputs = team.whole(session.forward(batch.images), session.loader.share)
-        losses = session.task.loss(outputs, batch.targets)
-    session.optimiser.zero_grad(set_to_none=True)
-    losses["total"].backward()  # type: ignore[no-untyped-call]
-    team.sum_gradients(session.network.parameters())
-    if recipe.optim.clip:
-        nn.utils.clip_grad_norm_(session.network.parameters(), recipe.optim.clip)
-    session.optimiser.step()
+    session.rate = rate * progress.lr_scale
+    set_rate(session.optimiser, session.rate)
+    losses = session.take(batch.images, batch.targets)
     if session.averages:
-        session.averages.update(session.network, progress.step, progress.total)
+        session.averages.update(progress.step, progress.total)
     session.latest = progress.step, batch.rows
     session.asked.append((*session.latest, Readout(losses)))
     progress.step += 1
     check_finite(session, 0 if session.device.type == "cpu" else STEPS_AHEAD)
-    return {name: value.detach() for name, value in losses.items()}
+    return losses
 
 
 def check_finite(session: Session, ahead: int = 0) -> None:
@@ -350,9 +362,8 @@ class _Pace:
         if session.losses and now - self.spoke >= SECONDS_BETWEEN_EVENTS:
             steps = session.progress.step - self.said_step
             speed = steps * session.loader.batch / (now - self.spoke)
-            rate = session.optimiser.param_groups[0]["lr"]
             waited = _share(session.progress.data_seconds - self.said_data_seconds, now - self.spoke)
-            self.say("train", loss=session.losses, lr=rate, images_per_second=round(speed, 1), waited=waited)
+            self.say("train", loss=session.losses, lr=session.rate, images_per_second=round(speed, 1), waited=waited)
             self.spoke, self.said_step = now, session.progress.step
             self.said_data_seconds = session.progress.data_seconds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,40 +12,55 @@ from torch import Tensor, nn
 from viewfinder.config import Optim
 from viewfinder.training.uncompiled import uncompiled
 
-__all__ = ["Averages", "build_optimiser", "learning_rate", "lowered"]
+__all__ = ["Averages", "build_optimiser", "learning_rate", "lowered", "set_rate"]
+
+Groups = list[dict[str, Any]]
+Rate = float | Tensor
+"""On a GPU a tensor there, so that a recorded step follows it."""
 
 
 def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over two groups: matrices and kernels decay, biases and scales do not."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
+    groups: Groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return _OPTIMISERS[spec.name]([group for group in groups if group["params"]], spec)
+    device = parameters[0].device
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(spec.lr, device=device) if on_gpu else spec.lr
+    return _OPTIMISERS[spec.name]([group for group in groups if group["params"]], spec, rate, on_gpu)
 
 
-def _adamw(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return uncompiled(torch.optim.AdamW)(
-        groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True
-    )
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Let the next step be taken at a rate."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
-def _adam(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return uncompiled(torch.optim.Adam)(
-        groups, lr=spec.lr, betas=(spec.momentum, spec.rho), eps=spec.epsilon, fused=True
-    )
+def _adamw(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
+    betas = (spec.momentum, spec.rho)
+    return uncompiled(torch.optim.AdamW)(groups, lr=rate, betas=betas, eps=spec.epsilon, fused=True, capturable=on_gpu)
 
 
-def _sgd(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return uncompiled(torch.optim.SGD)(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+def _adam(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
+    betas = (spec.momentum, spec.rho)
+    return uncompiled(torch.optim.Adam)(groups, lr=rate, betas=betas, eps=spec.epsilon, fused=True, capturable=on_gpu)
 
 
-def _rmsprop(groups: list[dict[str, object]], spec: Optim) -> torch.optim.Optimizer:
-    return uncompiled(torch.optim.RMSprop)(groups, lr=spec.lr, alpha=spec.rho, eps=spec.epsilon)
+def _sgd(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
+    nesterov = spec.momentum > 0
+    return uncompiled(torch.optim.SGD)(groups, lr=rate, momentum=spec.momentum, nesterov=nesterov, fused=on_gpu)
 
 
-_OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {
+def _rmsprop(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
+    return uncompiled(torch.optim.RMSprop)(groups, lr=rate, alpha=spec.rho, eps=spec.epsilon, capturable=on_gpu)
+
+
+_OPTIMISERS: dict[str, Callable[[Groups, Optim, Rate, bool], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,
@@ -87,16 +103,14 @@ class Averages:
     """
 
     def __init__(self, network: nn.Module, share: float) -> None:
-        self.share = share
-        self.values = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        self.share, state = share, network.state_dict()
+        self.values = {name: tensor.clone() for name, tensor in state.items()}
+        self._floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+        self._whole = {name: tensor for name, tensor in state.items() if name not in self._floats}
 
-    def update(self, network: nn.Module, step: int, total: int) -> None:
-        """Move towards the network's weights after `step` (0 is the first) of `total`."""
-        weight = max(1 / max(1.0, self.share * total), 9 / (10 + step))
-        state = network.state_dict()
-        floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
-        now: list[Tensor] = [state[name].detach() for name in floats]
-        torch._foreach_lerp_([self.values[name] for name in floats], now, min(1.0, weight))
-        for name, tensor in state.items():
-            if not tensor.is_floating_point():
-                self.values[name].copy_(tensor)
+    def update(self, step: int, total: int) -> None:
+        """Move towards what the network's weights are after `step` (0 is the first) of `total`."""
+        weight = min(1.0, max(1 / max(1.0, self.share * total), 9 / (10 + step)))
+        torch._foreach_lerp_([self.values[name] for name in self._floats], [*self._floats.values()], weight)
+        if self._whole:
+            torch._foreach_copy_([self.values[name] for name in self._whole], [*self._whole.values()])
