@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 START, END = "<!-- measured: made by benchmarks/table.py -->\n", "<!-- end of measured -->\n"
-COLUMNS = {"bfloat16": "AVX-512 with bfloat16", "avx512": "AVX-512", "avx2": "AVX2 alone"}
+COLUMNS = {
+    "amx": "AVX-512 with AMX", "bfloat16": "AVX-512 with bfloat16", "avx512": "AVX-512", "avx2": "AVX2 alone",
+    "nvidia-h200": "NVIDIA H200",
+}  # fmt: skip
 """By the results' folder; a folder of another name is called by it."""
 Row = tuple[str, str]
 
@@ -39,7 +44,8 @@ def main() -> None:
 def table() -> str:
     """Return the table as Markdown."""
     kinds = sorted((path.name for path in (HERE / "results").iterdir() if path.is_dir()), key=place)
-    lines = [f"| what | {' | '.join(COLUMNS.get(kind, kind) for kind in kinds)} |", "|---|" + "---|" * len(kinds)]
+    heads = [COLUMNS.get(kind, kind) + measured_on(HERE / "results" / kind) for kind in kinds]
+    lines = [f"| what | {' | '.join(heads)} |", "|---|" + "---|" * len(kinds)]
     for name, rows in ROWS.items():
         said = {kind: unique(rows(result)) if (result := read(kind, name)) else {} for kind in kinds}
         labels = dict.fromkeys(label for one in said.values() for label in one)
@@ -47,6 +53,13 @@ def table() -> str:
             cells = [cell(said[kind].get(label), f"benchmarks/results/{kind}/{name}.json") for kind in kinds]
             lines.append(f"| {' | '.join([label, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def measured_on(folder: Path) -> str:
+    """Return the days of a column's results, as they stand behind its name."""
+    every = sorted({str(json.loads(path.read_text(encoding="utf-8")).get("date", "")) for path in folder.iterdir()})
+    days = [day for day in every if day]
+    return f", {' to '.join(dict.fromkeys([days[0], days[-1]]))}" if days else ""
 
 
 def place(kind: str) -> tuple[int, str]:
@@ -195,6 +208,20 @@ def processes(result: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def gpu(result: dict[str, Any]) -> list[Row]:
+    rows, plain = [], f"a PyTorch DataLoader loop with {result['workers']} workers"
+    for recipe, ways in result["images_a_second"].items():
+        said = f"{ways['recorded']:,} images a second"
+        if "DataLoader" in ways:
+            said += f", {ways['recorded'] / ways['DataLoader']:.1f} × {plain}"
+        rows.append((f"`{recipe}` while it trains on a GPU", said))
+    for level, seconds in result["until"]["seconds"].items() if "until" in result else ():
+        middle = median(math.inf if one is None else one for one in seconds)
+        what = f"`digits` until it stays at {level} %, on a GPU; {len(seconds)} seeds"
+        rows.append((what, f"{middle:.1f} s" if middle < math.inf else "never"))
+    return rows
+
+
 def scale(result: dict[str, Any]) -> list[Row]:
     line = result["lines"]["rows"]
     each = f"{line['mb']:,.0f} MB, {line['read'] + line['start']:.0f} s to read and start"
@@ -222,6 +249,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "open_folder": open_folder,
     "predict": predict,
     "processes": processes,
+    "gpu": gpu,
     "scale": scale,
     "large": large,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,17 @@ def test_one_thread_trains_where_the_others_only_stand_in_its_way(
 def test_threads_that_somebody_asked_for_are_kept(session: Session) -> None:
     speed = measure_speed(session, 20, clock(10, 1))
     assert (torch.get_num_threads(), speed.crowded, speed.step) == (2, False, pytest.approx(10))
+
+
+def test_on_a_gpu_whose_steps_are_asked_for_in_bursts_their_mean_counts(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, now = count(), count()
+    monkeypatch.setattr("viewfinder.training.plan.train_step", lambda *_: next(steps))
+    session.device = torch.device("cuda")
+    speed = measure_speed(session, 30, lambda: 0.04 * (next(now) // 4))
+    assert next(steps) > 200
+    assert speed.step == pytest.approx(0.01, rel=0.05)
 
 
 def test_of_a_long_training_no_more_than_some_seconds_are_measured(session: Session) -> None:
