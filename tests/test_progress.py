@@ -58,6 +58,18 @@ def test_that_a_stop_was_heard_is_said_and_what_a_second_one_costs(
     assert capsys.readouterr().err.splitlines()[-1] == f"stopping: what was learnt is saved first{more}"
 
 
+def test_a_share_is_shown_in_percent_and_the_beginning_of_an_epoch_is_not_called_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch, units = Watch(), {"accuracy": "%", "rmse": "px", "log_loss": ""}
+    at = {"seconds": 1.0, "epoch": 0.05, "loss": {"total": 0.25}, "train_loss": {"total": 0.5}}
+    watch.see({"event": "start", "step": 0, "rows": 1, "total": 9, "folder": str(tmp_path), "units": units, **at})
+    metrics = {"accuracy": 0.9952, "rmse": 1.5731, "log_loss": 0.0123456}
+    watch.see({"event": "validation", "step": 3, "metrics": metrics, **at})
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == ("0:01  epoch 0.05  loss 0.5, validation 0.25  accuracy 99.52 %  rmse 1.573 px  log_loss 0.01235")
+
+
 def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     Watch().see({"event": "compile", "step": 0, "seconds": 0.0})
     assert capsys.readouterr().err.startswith("compiling the network")

@@ -44,6 +44,7 @@ class Watch:
         self._waiting: TaskID | None = None
         self._begun, self._total = (0, 0.0), 0
         self._planned = 0.0
+        self._units: dict[str, str] = {}
 
     def __enter__(self) -> Watch:
         self._bar.start()
@@ -94,7 +95,9 @@ class Watch:
         """Say what came out."""
         last = run.events()[-1]
         metric = run.recipe.train.metric or run.task.metrics[0].name
-        best = f", best {metric} {last['best']:.5g} at step {last['best_step']}" if last["best"] is not None else ""
+        best = ""
+        if last["best"] is not None:
+            best = f", best {self._named(metric, last['best'])} at step {last['best_step']}"
         self.console.print(f"trained {counted(last['step'], 'step')} in {_clock(last['seconds'])}{best}{_waits(last)}")
 
     def _begin(self, event: Event) -> None:
@@ -102,6 +105,7 @@ class Watch:
         if self._with_tensorboard:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
         self._begun, self._total = (event["step"], event["seconds"]), event["total"]
+        self._units = event.get("units", {})
         if "seconds_per_step" in event:
             validations = event["validations"] * event["seconds_per_validation"]
             self._planned = event["total"] * event["seconds_per_step"] + validations
@@ -123,16 +127,22 @@ class Watch:
         self.console.print(f"stopping: what was learnt is saved first{more}", highlight=False, soft_wrap=True)
 
     def _validated(self, event: Event) -> None:
-        metrics = "  ".join(f"{name} {value:.5g}" for name, value in list(event["metrics"].items())[:3])
+        metrics = "  ".join(self._named(name, value) for name, value in list(event["metrics"].items())[:3])
         loss = f"loss {event['train_loss']['total']:.4g}"
         against = f", validation {event['loss']['total']:.4g}" if event["loss"] else ""
         self.best = metrics.split("  ")[0]
         if event["step"] == self._begun[0]:  # it was left when the training was stopped
             self._begun = (event["step"], event["seconds"])
-        gone = _clock(event["seconds"])
+        epoch = f"{event['epoch']:.1f}" if event["epoch"] >= 1 else f"{event['epoch']:.2g}"
         self.console.print(
-            f"{gone}  epoch {event['epoch']:.1f}  {loss}{against}  {metrics}", highlight=False, soft_wrap=True
+            f"{_clock(event['seconds'])}  epoch {epoch}  {loss}{against}  {metrics}", highlight=False, soft_wrap=True
         )
+
+    def _named(self, name: str, value: float) -> str:
+        """Return a metric as it is shown everywhere: a share in percent."""
+        from viewfinder.tasks.base import Metric  # it loads torch
+
+        return f"{name} {Metric(name, True, self._units.get(name, '')).text(value)}"
 
     def _compare(self, seconds: float) -> None:
         """Say where the minutes went that are missing or too many."""

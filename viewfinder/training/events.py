@@ -4,14 +4,15 @@ Every event has "event", "step", "epoch" and "seconds" (training time so far). T
 
     compile      before the first step, where the network is compiled; told, but not kept in the run
     start        "rows", "total" steps, how many "validations", and the speed that minutes were turned into steps by;
-                 "notes": what is done in another way because the set is large, or for the sake of the minutes
+                 "units" of the metrics, where "%" stands for a share from 0 to 1; "notes": what is done in another
+                 way because the set is large, or for the sake of the minutes
     train        since the last one: "lr", "images_per_second" of steps alone, "waited"; "loss" by parts, on a GPU of
                  four steps before
     validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
     checkpoint   "name" and "file"
     stopping     somebody asked to stop: it is saved first; "again": whether a second request ends it at once, not
                  saved; told as soon as it was heard, amid the others, but not kept in the run
-    resume       a later process went on from here; "total"
+    resume       a later process went on from here; "total", "units"
     end          "reason": "steps", "until", "patience" or "interrupted"; "waited"
 
 "waited" is the share of the time in which the training had to wait for data, from 0 to 1.

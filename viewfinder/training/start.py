@@ -268,7 +268,8 @@ def _go(run: Run, session: Session, first: events.Event, on_event: events.Reader
     readers = [events.append_to(run.folder / "events.jsonl"), *([on_event] if on_event else [])]
     tell = tell_all(readers if session.team.leads else [])
     where = {"epoch": _epoch(session, first["step"]), "folder": str(run.folder)}
-    tell({**where, "rows": len(session.loader.targets), **first})
+    units = {metric.name: metric.unit for metric in session.task.metrics}
+    tell({**where, "rows": len(session.loader.targets), "units": units, **first})
     patient = session.team.size > 1 or bool(launch())
 
     def heard() -> None:
