@@ -57,7 +57,9 @@ def table() -> str:
 
 def measured_on(folder: Path) -> str:
     """Return the days of a column's results, as they stand behind its name."""
-    every = sorted({str(json.loads(path.read_text(encoding="utf-8")).get("date", "")) for path in folder.iterdir()})
+    every = sorted(
+        {str(json.loads(path.read_text(encoding="utf-8")).get("date", "")) for path in folder.glob("*.json")}
+    )
     days = [day for day in every if day]
     return f", {' to '.join(dict.fromkeys([days[0], days[-1]]))}" if days else ""
 
@@ -209,13 +211,13 @@ def processes(result: dict[str, Any]) -> list[Row]:
 
 
 def gpu(result: dict[str, Any]) -> list[Row]:
-    rows, plain = [], f"a PyTorch DataLoader loop with {result['workers']} workers"
+    rows, plain = [], f"a plain PyTorch loop with a DataLoader of {result['workers']} workers"
     for recipe, ways in result["images_a_second"].items():
         said = f"{ways['recorded']:,} images a second"
         if "DataLoader" in ways:
             said += f", {ways['recorded'] / ways['DataLoader']:.1f} × {plain}"
         rows.append((f"`{recipe}` while it trains on a GPU", said))
-    for level, seconds in result["until"]["seconds"].items() if "until" in result else ():
+    for level, seconds in result["until"]["seconds"].items() if result["until"] else ():
         middle = median(math.inf if one is None else one for one in seconds)
         what = f"`digits` until it stays at {level} %, on a GPU; {len(seconds)} seeds"
         rows.append((what, f"{middle:.1f} s" if middle < math.inf else "never"))

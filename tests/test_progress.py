@@ -70,6 +70,13 @@ def test_a_share_is_shown_in_percent_and_the_beginning_of_an_epoch_is_not_called
     assert last == ("0:01  epoch 0.05  loss 0.5, validation 0.25  accuracy 99.52 %  rmse 1.573 px  log_loss 0.01235")
 
 
+def test_what_is_found_out_while_training_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    watch, at = Watch(), {"seconds": 1.0, "epoch": 0.1}
+    watch.see({"event": "start", "step": 0, "rows": 1, "total": 9, "folder": str(tmp_path), **at})
+    watch.see({"event": "note", "step": 3, "what": "each step [waits]", **at})
+    assert capsys.readouterr().err.splitlines()[-1] == "each step [waits]"
+
+
 def test_compiling_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     Watch().see({"event": "compile", "step": 0, "seconds": 0.0})
     assert capsys.readouterr().err.startswith("compiling the network")

@@ -15,9 +15,9 @@ from viewfinder.config import load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import BoxSets
 from viewfinder.errors import DataError, RecipeError
+from viewfinder.tasks.base import padded
 from viewfinder.tasks.centres import centre_loss, learners, suppressed
 from viewfinder.tasks.detect import Detect
-from viewfinder.training.loader import _evened
 
 NAMES = ("left_hand", "right_hand", "nose")
 STEPS = {"data.size": 64, "train.batch": 8, "train.threads": 1, "train.precision": "float32"}
@@ -161,7 +161,7 @@ def test_a_batch_of_negatives_has_a_finite_loss_that_teaches_silence() -> None:
 def test_rows_that_stand_for_nothing_change_neither_the_loss_nor_what_is_learnt(boxes: list[Any]) -> None:
     some, found = task(data__size=64), []
     targets = some.collate(sets(boxes, [(30, 5, 50, 25, 0)] if boxes else []))
-    more = _evened(targets, some.padding)
+    more = padded(targets, some.padding)
     assert len(more["boxes"]) in (16, 32)
     assert len(more["cells"]) == len(more["learnt"]) == len(more["weights"]) > len(targets["cells"])
     for given in (targets, more):

@@ -12,19 +12,23 @@ import pytest
 import torch
 
 import viewfinder as vf
-from tests.resume.test_exact import CLASSIFY, DETECT, KEYPOINTS, KINDS, LOCATE, made, validations
+from tests.resume.test_exact import CLASSIFY, DETECT, KEYPOINTS, KINDS, LOCATE, TINY, made, validations
 from viewfinder.config import load_recipe
 from viewfinder.training.device import quiet_torch, settled
 from viewfinder.training.distributed import ALONE
 from viewfinder.training.loop import Session, check_finite, train_step
-from viewfinder.training.recording import WARM_STEPS, Recorded
+from viewfinder.training.recording import WARM_STEPS
 from viewfinder.training.start import _session
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 OPTIMISERS = ({"optim.name": "adamw"}, {"optim.name": "adam"}, {"optim.name": "sgd"}, {"optim.name": "rmsprop"})
-CONVNET = ("digits", {"data.size": 14, "train.batch": 24, "model.unpadded": 0})
+CONVNET = ("digits", {"data.size": 14, "train.batch": 24, "train.validations": 7, "model.unpadded": 0})
+HEATMAPS = ("keypoints", {"data.size": 32, "train.batch": 12, "train.validations": 7})
+SGD = (CLASSIFY[0], CLASSIFY[1] | {"optim.name": "sgd", "optim.lr": 0.01})
+WEIGHTED = (CLASSIFY[0], CLASSIFY[1] | {"train.class_weights": "balanced"})
 LEARNT = [
     ("classify", CLASSIFY),
+    ("classify", WEIGHTED),
     ("classify", CONVNET),
     ("keypoints", KEYPOINTS),
     ("locate", LOCATE),
@@ -73,11 +77,14 @@ def test_a_recorded_step_learns_as_one_that_is_not(
     kind: str, recipe: tuple[str, dict[str, Any]], optimiser: dict[str, Any], tmp_path: Path
 ) -> None:
     changes = recipe[1] | optimiser | {"optim.clip": 1.0, "optim.lr": 1e-3, "train.average": 0.1}
-    one, other = (session_of(kind, tmp_path, recipe[0], changes) for _ in range(2))
-    other.take = other._take
+    one, other = (
+        session_of(kind, tmp_path, recipe[0], changes | {"train.cuda_graphs": recorded}) for recorded in (True, False)
+    )
     assert losses(one, 20) == pytest.approx(losses(other, 20), rel=1e-4)
-    assert isinstance(one.take, Recorded)
-    assert one.take.recordings
+    assert one.recorded
+    assert one.recorded.recordings
+    assert one.recorded.told() == ""
+    assert other.recorded is None
     assert one.averages is not None and other.averages is not None
     for name, value in one.averages.values.items():
         torch.testing.assert_close(value, other.averages.values[name], rtol=1e-3, atol=1e-4, msg=name)
@@ -107,9 +114,13 @@ def test_images_that_are_made_for_several_steps_at_once_are_those_made_for_each(
             torch.testing.assert_close(value, other.targets[name], rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_interrupted_and_resumed_equals_never_interrupted_bit_for_bit(kind: str, tmp_path: Path) -> None:
-    recipe, changes = KINDS[kind]
+@pytest.mark.parametrize(
+    ("kind", "how"), [*KINDS.items(), ("classify", CONVNET), ("keypoints", HEATMAPS), ("classify", SGD)]
+)
+def test_interrupted_and_resumed_equals_never_interrupted_bit_for_bit(
+    kind: str, how: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    recipe, changes = how
     source, out = vf.read(made(kind, tmp_path)), tmp_path / "cut"
     about: dict[str, Any] = {"recipe": recipe, "epochs": 6, "changes": changes, "device": "cuda"}
     whole = vf.train(source, **about, out=tmp_path / "whole")
@@ -126,14 +137,25 @@ def test_interrupted_and_resumed_equals_never_interrupted_bit_for_bit(kind: str,
         assert torch.equal(value, resumed.network().state_dict()[name]), name
 
 
+def test_a_training_of_so_many_minutes_takes_about_as_long(tmp_path: Path) -> None:
+    source, changes = vf.read(made("tiny", tmp_path)), TINY[1] | {"train.validations": 1}
+    run = vf.train(source, recipe=TINY[0], minutes=0.1, changes=changes, out=tmp_path / "run", device="cuda")
+    assert 3 < run.events()[-1]["seconds"] < 9
+
+
 def test_boxes_are_learnt_whose_number_differs_from_batch_to_batch(tmp_path: Path) -> None:
     session = session_of("detect", tmp_path, *DETECT)
     first = losses(session, 30)
     assert sum(first[-5:]) < sum(first[:5])
+    assert session.recorded
+    assert len(session.recorded.recordings) > 1
 
 
 def test_a_step_that_looks_at_what_was_computed_is_taken_as_it_comes(tmp_path: Path) -> None:
-    one, other = (session_of("locate", tmp_path, *LOCATE) for _ in range(2))
+    one, other = (
+        session_of("locate", tmp_path, LOCATE[0], LOCATE[1] | {"train.cuda_graphs": recorded})
+        for recorded in (True, False)
+    )
     usual = one.task.loss
 
     def looking(outputs: Any, targets: Any) -> dict[str, torch.Tensor]:
@@ -141,7 +163,8 @@ def test_a_step_that_looks_at_what_was_computed_is_taken_as_it_comes(tmp_path: P
         return usual(outputs, targets)
 
     one.task.loss = looking  # type: ignore[method-assign]
-    other.take = other._take
     assert losses(one, 12) == pytest.approx(losses(other, 12), rel=1e-4)
-    assert isinstance(one.take, Recorded)
-    assert not one.take.recordings
+    assert one.recorded
+    assert not one.recorded.recordings
+    assert "waits for the GPU" in one.recorded.told()
+    assert one.recorded.told() == ""

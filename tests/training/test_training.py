@@ -15,6 +15,7 @@ from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError, NonFiniteError, RecipeError, RunError
 from viewfinder.training import start
+from viewfinder.training.loop import Session
 
 QUICK = {"train.batch": 16, "data.size": 16, "data.val": 0.25}
 
@@ -106,6 +107,32 @@ def test_the_share_of_the_time_that_was_spent_waiting_for_data_is_told(squares: 
     told = [event["waited"] for event in run.events() if event["event"] in ("train", "end")]
     assert told
     assert all(0 <= share < 1 for share in told)
+
+
+def test_that_steps_are_not_recorded_on_a_gpu_is_told_once(
+    squares: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting:
+        """Stands in for a GPU."""
+
+        news = "each step waits"
+
+        def __call__(self, step: Any, images: torch.Tensor, targets: Any) -> Any:
+            return step(images, targets)
+
+        def told(self) -> str:
+            news, self.news = self.news, ""
+            return news
+
+    prepared = Session.__post_init__
+
+    def on_a_gpu(session: Session) -> None:
+        prepared(session)
+        session.recorded = Waiting()  # type: ignore[assignment]
+
+    monkeypatch.setattr(Session, "__post_init__", on_a_gpu)
+    run = vf.train(squares, recipe="digits", epochs=1, changes=QUICK, out=tmp_path / "run")
+    assert [(event["what"], event["step"]) for event in events_of(run, "note")] == [("each step waits", 1)]
 
 
 def test_patience_ends_a_training_that_does_not_improve(squares: Dataset, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -93,9 +94,12 @@ def laid_torch(moved: Tensor, pieces: Pieces) -> Tensor:
         return moved
     owners = np.repeat(np.arange(len(pieces)), np.diff(pieces.offsets))
     over = pieces.windows[:, 2] > 0
-    below = np.bincount(owners[~over], minlength=len(pieces))
-    each = pieces.offsets[:-1, None] + np.minimum(np.arange(below.max()), below[:, None] - 1)
-    images = moved[on_device(each, moved.device)].amax(1)
+    below, firsts = np.bincount(owners[~over], minlength=len(pieces)), pieces.offsets[:-1]
+    images = moved[on_device(firsts, moved.device)]
+    for number in range(1, int(below.max())):
+        more = np.flatnonzero(below > number)
+        where = on_device(more, moved.device)
+        images[where] = torch.maximum(images[where], moved[on_device(firsts[more] + number, moved.device)])
     for piece in np.flatnonzero(over).tolist():
         left, top, right, bottom = pieces.windows[piece].tolist()
         images[owners[piece], top:bottom, left:right] = moved[piece, top:bottom, left:right]

@@ -78,6 +78,8 @@ class Watch:
             self._begin(event)
         if event["event"] in ("start", "resume") or event.get("name") == "last":
             self.saved = event["step"]
+        if event["event"] == "note":
+            self.console.print(event["what"], highlight=False, soft_wrap=True, markup=False)
         self.over = event["event"] == "end" and event["reason"] != "interrupted"
         if self._tensorboard:
             self._tensorboard(event)

@@ -305,9 +305,9 @@ def flip_order(names: Sequence[str]) -> Integers:
 
 
 @lru_cache
-def _flip_order(names: tuple[str, ...]) -> list[int]:
+def _flip_order(names: tuple[str, ...]) -> tuple[int, ...]:
     index = {name: i for i, name in enumerate(names)}
-    return [index.get(_other_side(name), i) for i, name in enumerate(names)]
+    return tuple(index.get(_other_side(name), i) for i, name in enumerate(names))
 
 
 def _other_side(name: str) -> str:

@@ -19,7 +19,7 @@ from viewfinder.data.answers import Answer
 from viewfinder.data.targets import Targets
 from viewfinder.tasks.sections import Section
 
-__all__ = ["Metric", "Task"]
+__all__ = ["Metric", "Task", "as_tensor", "padded"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ class Task(Protocol):
         ...
 
     def loss(self, outputs: Any, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss by named parts, each a scalar; "total" is what is minimised."""
+        """Return the loss by named parts, each a scalar; "total" is what is minimised.
+
+        On a GPU it neither looks at what it computes nor, after the first time, copies anything from the host.
+        """
         ...
 
     def answering(self, network: nn.Module) -> nn.Module:
@@ -117,6 +120,21 @@ class Task(Protocol):
     def draw(self, image: NDArray[np.uint8], prediction: Any, target: Any) -> NDArray[np.uint8]:
         """Return a copy of an RGB image with a prediction, and the truth unless None, drawn on it."""
         ...
+
+
+def padded(targets: Mapping[str, Tensor], padding: Mapping[str, float]) -> dict[str, Tensor]:
+    """Return a batch's tensors with rows that stand for nothing behind the others, up to a power of two: of few shapes.
+
+    Args:
+        targets: what `collate` returned.
+        padding: the task's.
+    """
+    more = dict(targets)
+    for name, nothing in padding.items():
+        value = targets[name]
+        rows = 1 << max(4, (len(value) - 1).bit_length())
+        more[name] = torch.cat([value, value.new_full((rows - len(value), *value.shape[1:]), nothing)])
+    return more
 
 
 def as_tensor(values: NDArray[Any]) -> Tensor:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from viewfinder.augment.device import on_device
 from viewfinder.config import Recipe
 from viewfinder.data.answers import Label
 from viewfinder.data.targets import Labels
@@ -64,8 +63,9 @@ class Classify:
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         scores, smoothing = widened(outputs), self.recipe.train.label_smoothing
-        weights = None if self._weights is None else on_device(self._weights, scores.device).to(scores.dtype)
-        return {"total": F.cross_entropy(scores, targets["label"], weights, label_smoothing=smoothing)}
+        if self._weights is not None:  # moved once: a recorded step copies nothing from the host
+            self._weights = self._weights.to(scores.device, scores.dtype)
+        return {"total": F.cross_entropy(scores, targets["label"], self._weights, label_smoothing=smoothing)}
 
     def answering(self, network: nn.Module) -> nn.Module:
         return _Scores(network, Copies(self.recipe.predict))

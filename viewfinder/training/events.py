@@ -12,6 +12,7 @@ Every event has "event", "step", "epoch" and "seconds" (training time so far). T
     checkpoint   "name" and "file"
     stopping     somebody asked to stop: it is saved first; "again": whether a second request ends it at once, not
                  saved; told as soon as it was heard, amid the others, but not kept in the run
+    note         "what" is done in another way, found out while training
     resume       a later process went on from here; "total", "units"
     end          "reason": "steps", "until", "patience" or "interrupted"; "waited"
 

@@ -1,16 +1,16 @@
 """Training batches out of rows of pixels, augmented a whole batch at a time.
 
 A batch is a pure function of (seed, step): its rows come from a generator made of (seed, epoch), its moves, its
-light and its crops from generators made of (seed, step); for tiny images, and on a GPU, moves and light from ones that
-draw for a block of eight steps at once. No state runs along, so a training can go on at any step with exactly the
-batches that it would have seen, and reading ahead cannot change them.
+light and its crops from generators made of (seed, step); for tiny images, and on a GPU, moves, mosaics and light from
+ones that draw for a block of eight steps at once. No state runs along, so a training can go on at any step with exactly
+the batches that it would have seen, and reading ahead cannot change them.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -40,7 +40,7 @@ from viewfinder.data.ahead import ahead
 from viewfinder.data.rows import Maps, PixelRows, in_memory, lying
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
-from viewfinder.tasks.base import Task
+from viewfinder.tasks.base import Task, padded
 
 __all__ = ["Batch", "Loader"]
 
@@ -48,8 +48,8 @@ _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _TINY, _MANY = 32 * 32, 64
 """Up to so many values an image, and from so many images on, a call for each takes longer than moving all at once."""
 _BLOCK, _AT_ONCE = 8, 512
-"""Of tiny images, so many steps are drawn at once, and about so many images are moved at once: batch by batch, the
-calls would take a third of the time."""
+"""Of tiny images, and on a GPU, so many steps are drawn at once; and of tiny ones on a CPU about so many are moved at
+once: batch by batch, the calls would take a third of the time."""
 _ON_A_GPU = 2**25
 """So many values are moved there at once, of so many steps: asking for it takes longer than doing it."""
 
@@ -170,8 +170,8 @@ class Loader:
         else:
             images = self._varied(pieces.of(self.share.places), drawn.light.of(every[self.share.places]))
         values = self.task.collate(marked)
-        if self.device.type != "cpu":
-            values = _evened(values, self.task.padding)
+        if self.device.type != "cpu":  # a step is recorded for each shape
+            values = padded(values, self.task.padding)
         targets = {name: on_device(value, self.device) for name, value in values.items()}
         return Batch(images, targets, torch.from_numpy(drawn.rows[every]))
 
@@ -271,17 +271,6 @@ class Loader:
             floats = images.float() if self._floats is None else self._floats[: len(images)].copy_(images)
             images = warp_torch(floats, pieces.matrices, self.augment.border, size, self._places)
         return as_pixels(light_torch(laid_torch(images, pieces), self.augment, light))
-
-
-def _evened(values: Mapping[str, Tensor], padding: Mapping[str, float]) -> dict[str, Tensor]:
-    """Return tensors of few different shapes, for each of which a GPU's step can be recorded."""
-    evened = dict(values)
-    for name, nothing in padding.items():
-        value = values[name]
-        rows = 1 << max(4, (len(value) - 1).bit_length())
-        more = value.new_full((rows - len(value), *value.shape[1:]), nothing)
-        evened[name] = torch.cat([value, more])
-    return evened
 
 
 def _alone() -> None:

@@ -32,7 +32,7 @@ from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Batch, Loader
 from viewfinder.training.optim import Averages, build_optimiser, learning_rate, lowered, set_rate
 from viewfinder.training.readout import Readout
-from viewfinder.training.recording import Recorded, Step
+from viewfinder.training.recording import Recorded
 from viewfinder.training.validation import Stopped, Validation
 
 __all__ = ["Progress", "Session", "train_steps"]
@@ -110,11 +110,17 @@ class Session:
         """The learning rate of the last step."""
         self.forward = Compiled(self.network) if spec.compile else self.network
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
-        recorded = spec.cuda_graphs and self.device.type == "cuda" and self.team.size == 1  # no talk among processes
-        self.take: Step = Recorded(self._take, self.device) if recorded else self._take
+        shall_record = spec.cuda_graphs and self.device.type == "cuda" and self.team.size == 1  # no talk is recorded
+        self.recorded = Recorded(self.device) if shall_record else None
+
+    def take(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Change the weights by a batch at the optimiser's rate, and return the loss by parts, still on the device.
+
+        Where steps are recorded, the next one overwrites what is returned.
+        """
+        return self.recorded(self._take, images, targets) if self.recorded else self._take(images, targets)
 
     def _take(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Change the weights by a batch at the optimiser's rate, and return the loss by parts, still on the device."""
         with self.autocast:
             outputs = self.team.whole(self.forward(images), self.loader.share)
             losses = self.task.loss(outputs, targets)
@@ -197,6 +203,8 @@ def train_steps(
         batches = pace.waiting_for(loaded)
         while not reason:
             pace.after_step(train_step(session, next(batches)))
+            if session.recorded and (why := session.recorded.told()):
+                pace.say("note", what=why)
             reason = _take_stock(session, pace, stopping)
     waited = _share(progress.data_seconds, progress.seconds)
     pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step, waited=waited)
@@ -218,7 +226,7 @@ def _take_stock(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> 
 
 
 def train_step(session: Session, batch: Batch) -> dict[str, Tensor]:
-    """Take one step and return the loss by parts, still on the device.
+    """Take one step and return the loss by parts, still on the device; the next step may overwrite it.
 
     The loss is that of the whole batch, in every process; dropout differs between them.
     """

@@ -16,7 +16,7 @@ __all__ = ["Averages", "build_optimiser", "learning_rate", "lowered", "set_rate"
 
 Groups = list[dict[str, Any]]
 Rate = float | Tensor
-"""On a GPU a tensor there, so that a recorded step follows it."""
+"""On a GPU a tensor there, so that a recorded step follows it; float32, whatever the precision, as its kernels want."""
 
 
 def build_optimiser(network: nn.Module, spec: Optim) -> torch.optim.Optimizer:

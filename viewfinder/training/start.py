@@ -78,7 +78,8 @@ def train(
         on_event: is told every event.
 
     Raises:
-        RecipeError, DataError, RunError: what was given cannot be used; nothing was written.
+        RecipeError, DataError, RunError: what was given cannot be used; nothing was written, unless it is that a step
+            cannot be recorded on a GPU.
         NonFiniteError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
     """
