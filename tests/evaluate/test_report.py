@@ -35,6 +35,7 @@ def test_the_page_says_what_was_trained_on_what_and_how_good_it_is(evaluation: E
         "32 images of squares.csv",
         "64 images of squares.csv",
         evaluation.dataset.fingerprint[:8],
+        "16×16 pixels, gray",
         f"{100 * evaluation.metrics['accuracy']:.2f}",
         "The share of images whose most probable class is the true one.",
         "How the training went",

@@ -165,10 +165,12 @@ def _page(
 def _facts(evaluation: Evaluation) -> dict[str, str]:
     """Return what the report's head says about where the numbers come from."""
     info, last = evaluation.info, evaluation.events[-1] if evaluation.events else {"seconds": 0.0}
+    data = evaluation.recipe.at_prediction().data
     return {
         "Evaluated on": _about(evaluation.dataset.name, len(evaluation.dataset), evaluation.dataset.fingerprint),
         "Trained on": _about(*(info["data"]["train"][key] for key in ("name", "rows", "fingerprint"))),
         "Training": f"{_duration(last['seconds'])}{_unfinished(last)} on {info['device']}, threads: {info['threads']}",
+        "Input": f"{data.size}×{data.size} pixels, {'gray' if data.channels == 1 else 'in colour'}",
         "Reported": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     }
 
