@@ -13,13 +13,14 @@ turns; the clock is the wall's.
 Until an accuracy: each number of --epochs is a training of its own, from nothing, in one process, on a split of its
 seed; its seconds are those of the clock from the first step to the end, its one validation included. The first training
 of the process, which loads the GPU's libraries, is made once before and told apart. What is not measured again stays in
-the results.
+the results, `results/NAME OF THE GPU/gpu.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -53,14 +54,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipes", nargs="*", choices=SETS, default=["digits", "keypoints"])
     parser.add_argument("--seconds", type=float, default=4, help="of steps, for each turn")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=3, help="in which each way is measured once")
     parser.add_argument("--workers", type=int, default=8, help="of the DataLoader")
     parser.add_argument(
-        "--compile", nargs="+", default=[], help="recipes for which `train.compile` is measured as well"
+        "--compile", nargs="+", choices=SETS, default=[], help="recipes for which `train.compile` is measured as well"
     )
     parser.add_argument("--seeds", type=int, default=0, help="splits of digits on which it is seen how good it gets")
-    parser.add_argument("--epochs", nargs="+", type=float, default=[1, 2, 4, 8, 12, 24])
+    parser.add_argument("--epochs", nargs="+", type=float, default=[1, 2, 4, 8, 12, 24], help="of those trainings")
     given = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("a GPU is needed that torch can use; here is none")
     name = torch.cuda.get_device_name(GPU)
     report: dict[str, Any] = {"gpu": name, "workers": given.workers, "images_a_second": {}}
     folder = "-".join(name.lower().split())

@@ -215,12 +215,15 @@ def gpu(result: dict[str, Any]) -> list[Row]:
     for recipe, ways in result["images_a_second"].items():
         said = f"{ways['recorded']:,} images a second"
         if "DataLoader" in ways:
-            said += f", {ways['recorded'] / ways['DataLoader']:.1f} × {plain}"
+            said += f", {ways['recorded'] / ways['DataLoader']:.1f} × {plain}, which waits for its host"
         rows.append((f"`{recipe}` while it trains on a GPU", said))
-    for level, seconds in result["until"]["seconds"].items() if result["until"] else ():
+    until = result["until"] or {"seconds": {}, "trainings": []}
+    started = {(one["seed"], one["seconds"]): one["with_start"] for one in until["trainings"]}
+    for level, seconds in until["seconds"].items():
         middle = median(math.inf if one is None else one for one in seconds)
-        what = f"`digits` until it stays at {level} %, on a GPU; {len(seconds)} seeds"
-        rows.append((what, f"{middle:.1f} s" if middle < math.inf else "never"))
+        whole = median(started.get((seed, one), math.inf) for seed, one in enumerate(seconds))
+        what = f"`digits` until it stays at {level} %, on a GPU, the median of {len(seconds)} seeds"
+        rows.append((what, f"{middle:.1f} s, with its start {whole:.1f} s" if whole < math.inf else "never"))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,35 @@ def test_a_share_is_shown_in_percent_and_the_beginning_of_an_epoch_is_not_called
     watch.see({"event": "validation", "step": 3, "metrics": metrics, **at})
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == ("0:01  epoch 0.05  loss 0.5, validation 0.25  accuracy 99.52 %  rmse 1.573 px  log_loss 0.01235")
+
+
+def test_in_a_narrow_terminal_the_time_that_is_left_is_shown_and_a_bar(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for width, shown in ((72, "loss 19.3  0:19 gone, 0:11 left"), (90, "accuracy 99.36 %  loss 19.3  0:19 gone")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        at = {"seconds": 19.0, "epoch": 0.6, "loss": {"total": 19.3}, "train_loss": {"total": 1.0}}
+        with Watch() as watch:
+            about = {"rows": 9, "total": 176, "folder": str(tmp_path), "units": {"accuracy": "%"}}
+            watch.see({"event": "start", "step": 0, **at, "seconds": 0.0, **about})
+            watch.see({"event": "validation", "step": 60, "metrics": {"accuracy": 0.99361}, **at, "seconds": 9.0})
+            watch.see({"event": "train", "step": 111, "images_per_second": 2850.0, "waited": 0.5, **at})
+        line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err).splitlines()[-1]
+        assert shown in line
+        assert "━━━" in line
+        assert "training" in line
+
+
+def test_that_it_validates_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with Watch() as watch:
+        watch.see({"event": "start", "step": 0, "rows": 1, "total": 9, "folder": str(tmp_path), "seconds": 0.0})
+        watch.see({"event": "validating", "step": 9, "seconds": 57.0})
+    assert "0:57 gone, validating" in capsys.readouterr().err
 
 
 def test_what_is_found_out_while_training_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

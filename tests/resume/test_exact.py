@@ -155,8 +155,11 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(never_stopped: dict[s
 
     with pytest.raises(KeyboardInterrupt, match="saved at step"):
         vf.train(vf.read(source), recipe=recipe, epochs=6, changes=changes, out=tmp_path / "run", on_event=interrupt)
-    assert vf.open_run(tmp_path / "run").ended == ""
+    stopped = vf.open_run(tmp_path / "run")
+    assert stopped.ended == ""
+    assert stopped.unfinished.startswith(f"the training is not over: step {stopped.events()[-1]['step']} of ")
     resumed = vf.resume(tmp_path / "run")
+    assert resumed.unfinished == ""
     expected, actual = never_stopped["classify"].network().state_dict(), resumed.network().state_dict()
     assert all(torch.equal(expected[key], actual[key]) for key in expected)
 

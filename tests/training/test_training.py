@@ -41,6 +41,7 @@ def test_a_run_learns_and_its_folder_is_complete(squares: Dataset, tmp_path: Pat
     assert validations[-1]["metrics"]["accuracy"] == 1.0
     assert validations[-1]["train_loss"]["total"] < validations[0]["train_loss"]["total"]
     assert run.ended == "steps"
+    assert {event["event"] for event in run.events()} <= {"start", "train", "validation", "checkpoint", "end"}
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"run.json", "events.jsonl", "split.safetensors", "checkpoints"}
     assert run.info["data"]["train"]["rows"] == 72

@@ -40,6 +40,8 @@ def evaluate(
         evaluation = trained.evaluate(None if data is None else read(data, part=part))
         page = evaluation.save(out or run / "report")
     typer.echo(_json(evaluation.metrics, page) if as_json else f"{evaluation}\n\nreport: {page}")
+    if trained.unfinished:
+        typer.echo(trained.unfinished, err=True)
     if show:
         typer.launch(page.as_uri())
 

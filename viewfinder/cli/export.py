@@ -30,8 +30,11 @@ def export(
     try:
         images = None if data is None else read(data)
         with Console(stderr=True).status("writing the file and comparing it with the trained model"):
-            exported = open_run(run).exported(out, int8=int8, images=images)
+            trained = open_run(run)
+            exported = trained.exported(out, int8=int8, images=images)
     except KeyboardInterrupt:
         typer.echo("\nviewfinder: stopped, nothing was written", err=True)
         raise typer.Exit(130) from None
     typer.echo(str(exported))
+    if trained.unfinished:
+        typer.echo(trained.unfinished, err=True)

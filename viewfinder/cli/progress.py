@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch"]
 
-WORTH_SAYING = 0.05
+WORTH_SAYING, FAR_FROM_PLANNED = 0.05, 0.1
+NARROWEST_BAR = 12
 
 
 class Watch:
@@ -88,6 +89,8 @@ class Watch:
         self._bar.update(self._task, completed=event["step"], steps=self._steps(event))
         if event["event"] == "train":
             self._bar.update(self._task, told=self._told(event))
+        elif event["event"] == "validating":
+            self._bar.update(self._task, told=f"{_clock(event['seconds'])} gone, validating")
         elif event["event"] == "validation":
             self._validated(event)
         elif event["event"] == "end" and event["reason"] == "steps":
@@ -149,7 +152,7 @@ class Watch:
     def _compare(self, seconds: float) -> None:
         """Say where the minutes went that are missing or too many."""
         told = _clock(seconds) != _clock(self._planned)
-        if told and self._planned and abs(seconds / self._planned - 1) > WORTH_SAYING:
+        if told and self._planned and abs(seconds / self._planned - 1) > FAR_FROM_PLANNED:
             first = "slower" if seconds < self._planned else "faster"
             plan = f"it took {_clock(seconds)}, planned were {_clock(self._planned)}"
             self.console.print(
@@ -161,8 +164,14 @@ class Watch:
         pace = (event["seconds"] - seconds) / max(1, event["step"] - step)
         left = _clock(pace * (self._total - event["step"]))
         speed = f"{event['images_per_second']:,.0f} images/s"
-        gone = f"{_clock(event['seconds'])} gone, {left} left{_waits(event)}"
-        return f"loss {event['loss']['total']:.4g}  {self.best}  {speed}  {gone}"
+        time = f"{_clock(event['seconds'])} gone, {left} left"
+        # what matters least on the left; where the terminal is narrow, it is left out
+        pieces = [_waits(event).removeprefix(", "), speed, self.best, f"loss {event['loss']['total']:.4g}", time]
+        pieces = [piece for piece in pieces if piece]
+        room = self.console.width - len(f"training {self._steps(event)} ") - NARROWEST_BAR
+        while len(pieces) > 1 and len("  ".join(pieces)) > room:
+            del pieces[0]
+        return "  ".join(pieces)
 
     def _steps(self, event: Event) -> str:
         return f"{event['step']}/{self._total} steps"

@@ -143,7 +143,7 @@ def judge(history: History, recipe: Recipe) -> Verdict:
             f"images only."
         )
         return Verdict(True, "Training and validation loss drift apart.", text, _advice(recipe))
-    text = f"At the end the training loss is {train[-1]:.3g} and the validation loss {end:.3g}."
+    text = f"At the end the training loss is {train[-1]:.3g} and the validation loss {val[-1]:.3g}."
     return Verdict(False, "No sign of overfitting.", text)
 
 

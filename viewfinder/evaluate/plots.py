@@ -33,6 +33,8 @@ CURVES, WIDE = (4.6, 4.0), (9.6, 4.0)
 """Width and height of the training's curves in inches; a page shows 100 pixels an inch."""
 TILE_SIDE, WORDS_HEIGHT = 0.94, 0.7
 """On the sheet of worst images: the longer side of a tile in widths of a column, the room for words below in inches."""
+MANY = 8
+"""From so many validations on, the scale of a metric leaves out the first quarter."""
 NUMBERED = 30
 """Matrices of more classes than this show colours only."""
 
@@ -190,12 +192,17 @@ def loss(history: History, verdict: Verdict, look: Look) -> Figure:
     return figure
 
 
+def left_out(validations: int) -> int:
+    """Return of how many first validations, in which little is learnt yet, a metric may lie beyond the scale."""
+    return validations // 4 if validations >= MANY else 0
+
+
 def metric(history: History, measured: Metric, look: Look) -> Figure:
-    """Draw a metric of the validation samples; the scale leaves out the first quarter, where nothing is learnt yet."""
+    """Draw a metric of the validation samples; of many the scale leaves out the first ones: see `left_out`."""
     figure, axes = _figure(look, *CURVES)
     values = history.metrics[measured.name] * (100 if measured.unit == "%" else 1)
     axes.plot(history.epochs, values, color=look.orange, **_marked(history))
-    late = values[len(values) // 4 :]
+    late = values[left_out(len(values)) :]
     late = late if np.isfinite(late).any() else values
     low, high = float(np.nanmin(late)), float(np.nanmax(late))
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0

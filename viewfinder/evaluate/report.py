@@ -115,6 +115,8 @@ def _curves(evaluation: Evaluation, history: History, verdict: Verdict) -> list[
     for metric in evaluation.task.metrics[: 2 if history.parts else 1]:
         if np.isfinite(history.metrics.get(metric.name, [])).sum() > 1:
             about = f"{metric.about} {'Higher' if metric.higher_is_better else 'Lower'} is better."
+            if plots.left_out(len(history.metrics[metric.name])):
+                about += " The scale is that of the later validations."
             pictures.append(picture(f"Validation {metric.name}", about, partial(plots.metric, history, metric)))
     return pictures
 

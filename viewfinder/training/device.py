@@ -41,6 +41,10 @@ def chosen_device(name: str, team: Team) -> torch.device:
         raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
+        if torch.version.cuda is None:
+            hint = (
+                f"torch {torch.__version__} is built for CPUs alone: install its build for GPUs, or choose cpu or auto"
+            )
         raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
     return torch.device(f"{kind}:{number}" if number else kind)
 

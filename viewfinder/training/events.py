@@ -8,6 +8,7 @@ Every event has "event", "step", "epoch" and "seconds" (training time so far). T
                  way because the set is large, or for the sake of the minutes
     train        since the last one: "lr", "images_per_second" of steps alone, "waited"; "loss" by parts, on a GPU of
                  four steps before
+    validating   validation begins; told, but not kept in the run
     validation   "metrics", "loss" by parts, "train_loss": the mean training loss since the last one, "best"
     checkpoint   "name" and "file"
     stopping     somebody asked to stop: it is saved first; "again": whether a second request ends it at once, not
@@ -38,9 +39,11 @@ Reader = Callable[[Event], None]
 
 
 def append_to(path: Path) -> Reader:
-    """Return a reader that appends each event to a JSON-lines file, a line at a time."""
+    """Return a reader that appends each event that is kept to a JSON-lines file, a line at a time."""
 
     def write(event: Event) -> None:
+        if event["event"] == "validating":
+            return
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_plain(event), allow_nan=False) + "\n")

@@ -290,6 +290,7 @@ def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> st
     metrics: dict[str, float] = {}
     losses: dict[str, float] = {}
     if session.validation:
+        pace.say("validating")
         try:
             metrics, losses = session.validation.measure(session.network, session.shipped(), stopping)
         except Stopped:

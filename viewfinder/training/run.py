@@ -68,6 +68,16 @@ class Run:
         ends = [event["reason"] for event in self.events() if event["event"] == "end"]
         return "" if not ends or ends[-1] == "interrupted" else str(ends[-1])
 
+    @property
+    def unfinished(self) -> str:
+        """What a training that is not over has left to do, in a sentence; empty where it is over."""
+        events = self.events()
+        if self.ended or not events:
+            return ""
+        total = next((event["total"] for event in reversed(events) if "total" in event), 0)
+        at = f"step {events[-1]['step']:,} of {total:,}"
+        return f"the training is not over: {at}; `viewfinder train --resume {self.folder}` goes on"
+
     def network(self) -> nn.Module:
         """Return the network with the best weights, in eval mode, on the CPU.
 
