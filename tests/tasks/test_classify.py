@@ -93,6 +93,17 @@ def test_balanced_weights_make_every_class_weigh_the_same() -> None:
     assert torch.isclose(balanced.loss(outputs, balanced.collate(ids))["total"], of_each_class.mean())
 
 
+def test_weights_that_a_validation_used_first_can_be_learnt_with() -> None:
+    balanced, ids = task(train__class_weights="balanced"), labels(0, 0, 1, 2)
+    balanced.prepare(ids)
+    outputs = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)  # another type than the weights have at first
+    with torch.inference_mode():
+        balanced.loss(outputs, balanced.collate(ids))
+    balanced.loss(outputs, balanced.collate(ids))["total"].backward()
+    assert outputs.grad is not None
+    assert torch.isfinite(outputs.grad).all()
+
+
 def test_scores_are_probabilities_of_the_mean_over_copies() -> None:
     averaged = task(predict__mirror=True, predict__shifts=1)
     images = torch.randint(0, 256, (2, 28, 30, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,7 +65,8 @@ class Classify:
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         scores, smoothing = widened(outputs), self.recipe.train.label_smoothing
         if self._weights is not None:  # moved once: a recorded step copies nothing from the host
-            self._weights = self._weights.to(scores.device, scores.dtype)
+            with torch.inference_mode(False):  # what a validation moved could not be learnt with
+                self._weights = self._weights.to(scores.device, scores.dtype)
         return {"total": F.cross_entropy(scores, targets["label"], self._weights, label_smoothing=smoothing)}
 
     def answering(self, network: nn.Module) -> nn.Module:
