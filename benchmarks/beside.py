@@ -101,9 +101,9 @@ def result_path(name: str, folder: str = "") -> Path:
     return HERE / "results" / (folder or instructions()) / f"{name}.json"
 
 
-def saved(name: str) -> dict[str, Any]:
+def saved(name: str, folder: str = "") -> dict[str, Any]:
     """Return the report NAME; an empty one where there is none, or it is of another processor."""
-    path = result_path(name)
+    path = result_path(name, folder)
     report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return dict(report) if report.get("machine", "").startswith(processor()) else {}
 

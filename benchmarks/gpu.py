@@ -19,7 +19,6 @@ the results, `results/NAME OF THE GPU/gpu.json`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -32,8 +31,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from beside import data_folder, result_path, save, usable_cores
+from accuracy_curves import DIGITS, LEVELS, NEVER, Curve, seconds_until
+from beside import data_folder, save, saved, usable_cores
 from profile_step import SETS
+from time_to_accuracy import SHORT, split
 from torch.utils.data import DataLoader, Dataset
 
 import viewfinder as vf
@@ -45,9 +46,6 @@ from viewfinder.training.start import _session, split_for
 
 GPU = torch.device("cuda")
 WARM_STEPS = 40
-LEVELS = (99.0, 99.3, 99.5)
-SHORT = 6
-"""So many epochs are over in the time for which the recipe has one network instead of two."""
 
 
 def main() -> None:
@@ -67,8 +65,7 @@ def main() -> None:
     name = torch.cuda.get_device_name(GPU)
     report: dict[str, Any] = {"gpu": name, "workers": given.workers, "images_a_second": {}}
     folder = "-".join(name.lower().split())
-    path = result_path("gpu", folder)
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = saved("gpu", folder)
     for recipe in given.recipes:
         with quiet_torch(usable_cores(), GPU):
             report["images_a_second"][recipe] = rates(recipe, given)
@@ -192,22 +189,26 @@ def speed(steps: Iterator[None], seconds: float) -> float:
 
 def until(seeds: int, epochs: list[float]) -> dict[str, Any]:
     """Return what each training of digits reached in which seconds, and the seconds until each level by seed."""
-    whole = vf.read(data_folder() / SETS["digits"])
-    first = trained(whole, 0, min(epochs))
+    first = trained(0, min(epochs))
     print(f"the first training of the process: {first['seconds']:.2f} s", flush=True)
-    trainings = [trained(whole, seed, each) for seed in range(seeds) for each in epochs]
-    found = {level: [kept(trainings, seed, level) for seed in range(seeds)] for level in LEVELS}
-    for level, by_seed in found.items():
-        print(f"{level} %: {', '.join('never' if s is None else f'{s:.2f} s' for s in by_seed)}", flush=True)
-    return {"first": first, "trainings": trainings, "seconds": {str(level): one for level, one in found.items()}}
+    trainings = [trained(seed, each) for seed in range(seeds) for each in sorted(epochs)]
+    found: dict[str, list[float | None]] = {}
+    for level in LEVELS:
+        by_seed = [seconds_until(curve_of(trainings, seed), level, True) for seed in range(seeds)]
+        found[str(level)] = [None if seconds == NEVER else seconds for seconds in by_seed]
+        print(f"{level} %: {', '.join(f'{seconds:.2f} s' for seconds in by_seed)}", flush=True)
+    return {"first": first, "trainings": trainings, "seconds": found}
 
 
-def trained(whole: vf.Dataset, seed: int, epochs: float) -> dict[str, Any]:
-    changes = {"train.seed": seed, "train.validations": 1, "train.minutes": 0.9 if epochs <= SHORT else 5}
+def curve_of(trainings: list[dict[str, Any]], seed: int) -> Curve:
+    return [(one["seconds"], one["accuracy"]) for one in trainings if one["seed"] == seed]
+
+
+def trained(seed: int, epochs: float) -> dict[str, Any]:
+    train, val = split(DIGITS, seed)
+    changes = {"train.seed": seed, "train.validations": 1, "train.minutes": 0.9 if epochs <= SHORT[DIGITS] else 5}
     with tempfile.TemporaryDirectory() as folder:
-        recipe = load_recipe("digits", changes)
-        train, val = split_for(whole, recipe)
-        start = time.perf_counter()
+        recipe, start = load_recipe(DIGITS, changes), time.perf_counter()
         run = vf.train(train, val=val, recipe=recipe, epochs=epochs, out=Path(folder) / "run", device="cuda")
         seconds = time.perf_counter() - start
         events = run.events()
@@ -215,17 +216,6 @@ def trained(whole: vf.Dataset, seed: int, epochs: float) -> dict[str, Any]:
     one = {"seed": seed, "epochs": epochs, "seconds": events[-1]["seconds"], "with_start": seconds}
     print(f"seed {seed}, {epochs:g} epochs: {one['seconds']:.2f} s, {100 * accuracy:.2f} %", flush=True)
     return {**one, "accuracy": 100 * accuracy}
-
-
-def kept(trainings: list[dict[str, Any]], seed: int, level: float) -> float | None:
-    """Return the seconds from which on no longer training of that seed is below the level."""
-    found: float | None = None
-    for one in sorted((one for one in trainings if one["seed"] == seed), key=lambda one: one["epochs"]):
-        if one["accuracy"] < level:
-            found = None
-        elif found is None:
-            found = one["seconds"]
-    return found
 
 
 if __name__ == "__main__":

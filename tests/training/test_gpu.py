@@ -106,7 +106,6 @@ def test_images_that_are_made_for_several_steps_at_once_are_those_made_for_each(
     together, alone = (session_of(kind, tmp_path, *KINDS[kind]).loader for _ in range(2))
     assert together._steps_made > 1
     alone._steps_made = 1
-    alone._floats = alone._places = None
     for step in (9, 3, 4):
         one, other = together.batch_at(step), alone.batch_at(step)
         assert torch.equal(one.images, other.images)

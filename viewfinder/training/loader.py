@@ -42,12 +42,12 @@ from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError, RecipeError
 from viewfinder.tasks.base import Task, padded
 
-__all__ = ["Batch", "Loader"]
+__all__ = ["BLOCK", "Batch", "Loader"]
 
 _ORDER, _MOVES, _LIGHT, _CROPS, _MOSAICS, _PASTES = range(6)
 _TINY, _MANY = 32 * 32, 64
 """Up to so many values an image, and from so many images on, a call for each takes longer than moving all at once."""
-_BLOCK, _AT_ONCE = 8, 512
+BLOCK, _AT_ONCE = 8, 512
 """Of tiny images, and on a GPU, so many steps are drawn at once; and of tiny ones on a CPU about so many are moved at
 once: batch by batch, the calls would take a third of the time."""
 _ON_A_GPU = 2**25
@@ -145,14 +145,14 @@ class Loader:
         tiny = math.prod(pixels.shape[1:]) <= _TINY and batch >= _MANY and not self._framed and moving(augment)
         tiny = tiny and not (augment.mosaic or augment.paste)
         self._at_once = backend == "torch" or (backend == "auto" and (on_gpu or tiny))
-        self._steps_drawn = _BLOCK if tiny or on_gpu else 1
+        self._steps_drawn = BLOCK if tiny or on_gpu else 1
         plain = moving(augment) and not (self._framed or augment.mosaic or augment.paste)
         together = self._at_once and plain and (tiny or on_gpu)
         together = together and in_memory(pixels)  # from a disk nothing is read that may not be shown
         most = _ON_A_GPU // math.prod(pixels.shape[1:]) if on_gpu else _AT_ONCE
-        self._steps_made = max(1, min(most // batch, _BLOCK)) if together else 1
+        self._steps_made = max(1, min(most // batch, BLOCK)) if together else 1
         self._making, self._floats, self._places = threading.Lock(), None, None
-        if self._steps_made > 1:  # kept: memory of this size would be fetched from the system each time
+        if self._steps_made > 1 and not on_gpu:  # kept: memory of this size would be fetched from the system each time
             images = self._steps_made * len(self.share.places)
             self._floats = torch.empty(images, *pixels.shape[1:], device=self.device)
             self._places = torch.empty(2 * images, math.prod(pixels.shape[1:3]), device=self.device)

@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 
 from viewfinder.config import Recipe
+from viewfinder.training.loader import BLOCK
 from viewfinder.training.loop import Progress, Session, train_step
 
 __all__ = ["Speed", "measure_speed", "plan_epochs", "plan_minutes"]
@@ -24,8 +25,8 @@ MUCH_SLOWER = 1.3
 """All threads together are given up where one alone is so many times as fast."""
 MOST_VALIDATIONS = 40
 WARM_STEPS, FEWEST_STEPS = 3, 3
-BLOCK = 8
-"""Steps whose images a GPU makes at once. Two blocks come before those that are timed: in them a step is recorded."""
+WARM_BLOCKS, FEWEST_BLOCKS = 2, 2
+"""On a GPU: in the first ones a step is recorded."""
 PIXELS_MEASURED = 16_000_000
 """Validating more than these is measured on a part."""
 
@@ -97,13 +98,13 @@ def _seconds_a_step(session: Session, at_least: float, clock: Callable[[], float
     """
     marks: list[float] = []
     start, on_gpu = clock(), session.device.type == "cuda"
-    warm, fewest, block = (2 * BLOCK, 2, BLOCK) if on_gpu else (WARM_STEPS, FEWEST_STEPS, 1)
+    block = BLOCK if on_gpu else 1
+    warm, fewest = (WARM_BLOCKS * BLOCK, FEWEST_BLOCKS * BLOCK) if on_gpu else (WARM_STEPS, FEWEST_STEPS)
     with closing(session.loader.batches(0, 10**9)) as batches:
         for batch in batches:
             train_step(session, batch)
             marks.append(clock())
-            timed = marks[warm::block]
-            enough = len(timed) > fewest and timed[-1] - (timed[0] if on_gpu else start) > at_least
+            enough = len(marks) > warm + fewest and marks[-1] - (marks[warm] if on_gpu else start) > at_least
             if session.team.agreed(enough):
                 break
     return statistics.median(later - earlier for earlier, later in pairwise(marks[warm::block])) / block
