@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from viewfinder.models import fourier
+
 __all__ = ["Dropout", "Pixels", "Residual", "SameConv", "Scaling", "conv", "plain_conv", "widened"]
 
 Scaling = Literal["raw", "unit", "image"]
@@ -64,14 +66,21 @@ class Dropout(nn.Dropout):
 
 
 class SameConv(nn.Conv2d):
-    """A convolution that keeps the size, as Keras pads: an even kernel's odd pixel goes right and below."""
+    """A convolution that keeps the size, as Keras pads: an even kernel's odd pixel goes right and below.
+
+    A large kernel learns through Fourier transforms where they are quicker; what is learnt answers without them.
+    """
 
     def __init__(self, channels: int, outputs: int, kernel: int, bias: bool = True) -> None:
         super().__init__(channels, outputs, kernel, padding=(kernel - 1) // 2, bias=bias)
         self.even = kernel % 2 == 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.even else x)
+        padded, padding = F.pad(x, (0, 1, 0, 1)) if self.even else x, int(self.padding[0])
+        if not self.training or not fourier.pays(padded, self.weight, padding):
+            return super().forward(padded)
+        convolved = fourier.convolve(padded, self.weight, padding)
+        return convolved if self.bias is None else convolved + self.bias[:, None, None]
 
 
 def conv(channels: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None) -> nn.Sequential:

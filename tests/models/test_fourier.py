@@ -1,0 +1,72 @@
+"""Convolutions through Fourier transforms are the convolutions they stand for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from viewfinder.models import fourier
+from viewfinder.models.blocks import SameConv
+
+CASES = [  # height, width, kernel, padding
+    (28, 28, 5, 2),
+    (14, 14, 3, 1),
+    (9, 12, 5, 2),
+    (12, 9, 3, 0),
+    (6, 7, 4, 1),
+    (5, 5, 5, 0),
+    (3, 4, 7, 3),
+    (8, 5, 3, 2),
+    (1, 1, 1, 0),
+]
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed + 1000 * len(shape) + shape[0])
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("height", "width", "kernel", "padding"), CASES)
+def test_answers_and_both_gradients_are_those_of_the_convolution(
+    height: int, width: int, kernel: int, padding: int, memory_format: torch.memory_format
+) -> None:
+    images = drawn(3, 2, height, width).contiguous(memory_format=memory_format).requires_grad_(True)
+    weight = drawn(4, 2, kernel, kernel).requires_grad_(True)
+    expected, found = F.conv2d(images, weight, padding=padding), fourier.convolve(images, weight, padding)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    towards = drawn(*expected.shape, seed=1)
+    ours, theirs = (torch.autograd.grad(y, [images, weight], towards) for y in (found, expected))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("images", "weight", "padding", "expected"),
+    [
+        ((86, 32, 28, 28), (32, 32, 5, 5), 2, True),  # seed-digits: half of the time
+        ((86, 64, 14, 14), (64, 64, 3, 3), 1, False),  # 0.8 of it on one core, but no less on two
+        ((86, 1, 28, 28), (32, 1, 5, 5), 2, False),
+        ((2, 32, 28, 28), (32, 32, 5, 5), 2, False),  # too few to make up for the kernels' transforms
+        ((32, 64, 48, 48), (64, 64, 3, 3), 1, False),
+    ],
+)
+def test_it_is_used_where_it_saves_enough(
+    images: tuple[int, ...], weight: tuple[int, ...], padding: int, expected: bool
+) -> None:
+    assert fourier.pays(torch.empty(images), torch.empty(weight), padding) is expected
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not fourier.pays(torch.empty(images), torch.empty(weight), padding)
+    assert not fourier.pays(torch.empty(images, device="meta"), torch.empty(weight, device="meta"), padding)
+
+
+def test_a_layer_learns_with_it_and_answers_without() -> None:
+    layer, images = SameConv(32, 32, 5), drawn(64, 32, 28, 28).float()
+    learning, answer = layer.train()(images), layer.eval()(images)
+    assert torch.equal(answer, F.conv2d(images, layer.weight, layer.bias, padding=2))
+    assert not torch.equal(learning, answer), "it was not used"
+    torch.testing.assert_close(learning, answer, rtol=1e-4, atol=1e-5)
+    gradients = [torch.autograd.grad(y.square().sum(), layer.parameters()) for y in (learning, answer)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-2)
