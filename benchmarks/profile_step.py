@@ -42,6 +42,7 @@ SETS = {
 KINDS = {
     "convolution, backward": ("convolution_backward",),
     "convolution": ("convolution", "mkldnn", "conv2d"),
+    "convolution, by Fourier transforms": ("aten::bmm", "_Convolution"),
     "normalisation": ("batch_norm",),
     "pooling": ("pool",),
     "activation": ("relu", "threshold", "clamp", "sigmoid"),
@@ -112,11 +113,11 @@ def kind_of(operation: str) -> str:
 
 
 def print_table(report: dict[str, dict[str, float]]) -> None:
-    print(f"{'':26}" + "".join(f"{name:>20}" for name in report))
+    print(f"{'':36}" + "".join(f"{name:>20}" for name in report))
     for row in next(iter(report.values())):
         values = [one[row] for one in report.values()]
         cells = [f"{value:.1f}" if row.endswith("ms") else f"{value:.0%}" for value in values]
-        print(f"{row:26}" + "".join(f"{cell:>20}" for cell in cells))
+        print(f"{row:36}" + "".join(f"{cell:>20}" for cell in cells))
 
 
 if __name__ == "__main__":
