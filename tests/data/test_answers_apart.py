@@ -29,7 +29,7 @@ def test_boxes_in_another_order_are_the_same_boxes():
 
 def test_a_box_that_moved_by_a_pixel_in_ten_is_too_far_away():
     other = outputs([[1, 0, 11, 10], [20, 20, 40, 60]], [0.9, 0.5], [0, 1])
-    assert Boxes.apart(other, TWO)["boxes, 1 − overlap"][0] > 0.01
+    assert Boxes.apart(other, TWO)["2 boxes, 1 − overlap"][0] > 0.01
 
 
 def test_a_box_of_another_class_is_no_partner():
@@ -56,11 +56,12 @@ def test_faint_boxes_need_no_partner():
 def test_nothing_found_on_both_sides_is_the_same():
     nothing = outputs([[0, 0, 1, 1]], [0.0], [0])
     assert small(Boxes.apart(nothing, nothing))
+    assert "0 boxes, 1 − overlap" in Boxes.apart(nothing, nothing), "it says that none was compared"
 
 
 def test_what_is_not_finite_is_apart():
     other = outputs([[0, 0, np.nan, 10], [20, 20, 40, 60]], [0.9, 0.5], [0, 1])
-    assert np.isnan(Boxes.apart(other, TWO)["boxes, 1 − overlap"][0])
+    assert np.isnan(Boxes.apart(other, TWO)["2 boxes, 1 − overlap"][0])
 
 
 def test_points_may_differ_by_a_share_of_the_largest_coordinate():

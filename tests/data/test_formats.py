@@ -270,8 +270,8 @@ def test_idx_files_are_written_and_read_back(tmp_path: Path) -> None:
 )
 def test_a_format_refuses_targets_that_it_would_lose(data: Dataset, format: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="npz holds every dataset"):
-        write(data, tmp_path / "out", format)
-    assert not (tmp_path / "out").exists()
+        write(data, tmp_path / "out.csv", format)
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_classes_that_differ_by_case_have_one_order(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import viewfinder as vf
 from viewfinder.data.formats import kaggle_digits, kaggle_faces
 from viewfinder.data.reading import parts, write
 from viewfinder.data.targets import Labels, PointSets
+from viewfinder.errors import DataError
 
 RNG = np.random.default_rng(5)
 DIGITS = RNG.integers(0, 256, (60, 28, 28)).astype(np.uint8) * (RNG.random((60, 28, 28)) < 0.3).astype(np.uint8)
@@ -241,6 +242,18 @@ def test_what_is_written_is_read_back(
     assert again.fingerprint == data.fingerprint and again.names == data.names
     if data.ids is not None:
         np.testing.assert_array_equal(again.ids, data.ids)
+
+
+@pytest.mark.parametrize(("format", "ending"), [("kaggle-digits", ".csv"), ("kaggle-faces", ".csv"), ("npz", ".npz")])
+def test_a_name_by_which_it_would_not_be_read_again_is_refused(format: str, ending: str, tmp_path: Path) -> None:
+    name = "faces" if format == "kaggle-faces" else "digits"
+    files = face_files(tmp_path) if name == "faces" else digit_files()
+    data = vf.read(zipped(tmp_path / "download.zip", files))
+    with pytest.raises(DataError, match=f"{format} is one {ending} file; call it again{ending}"):
+        write(data, tmp_path / "again", format)
+    assert not (tmp_path / "again").exists()
+    write(data, tmp_path / f"again{ending.upper()}", format)
+    assert vf.read(tmp_path / f"again{ending.upper()}").fingerprint == data.fingerprint
 
 
 def test_a_download_in_another_place_has_the_same_fingerprint(tmp_path: Path) -> None:

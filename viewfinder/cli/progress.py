@@ -19,10 +19,12 @@ __all__ = ["Watch"]
 
 WORTH_SAYING, FAR_FROM_PLANNED = 0.05, 0.1
 NARROWEST_BAR = 12
+SECONDS_BETWEEN_LINES = 60
+"""Where there is no terminal, as in a job's log: so often a line says that it goes on."""
 
 
 class Watch:
-    """Shows loss, metric, images a second, time gone and time left; a line a validation where nobody looks."""
+    """Shows loss, metric, images a second, time gone and time left; where there is no terminal, lines now and then."""
 
     def __init__(self, with_tensorboard: bool = False, quiet: bool = False) -> None:
         if with_tensorboard:
@@ -44,7 +46,7 @@ class Watch:
         self._task: TaskID | None = None
         self._waiting: TaskID | None = None
         self._begun, self._total = (0, 0.0), 0
-        self._planned = 0.0
+        self._planned, self._said = 0.0, 0.0
         self._units: dict[str, str] = {}
 
     def __enter__(self) -> Watch:
@@ -89,6 +91,7 @@ class Watch:
         self._bar.update(self._task, completed=event["step"], steps=self._steps(event))
         if event["event"] == "train":
             self._bar.update(self._task, told=self._told(event))
+            self._say_now_and_then(event)
         elif event["event"] == "validating":
             self._bar.update(self._task, told=f"{_clock(event['seconds'])} gone, validating")
         elif event["event"] == "validation":
@@ -110,6 +113,7 @@ class Watch:
         if self._with_tensorboard:
             self._tensorboard = tensorboard(self.folder / "tensorboard")
         self._begun, self._total = (event["step"], event["seconds"]), event["total"]
+        self._said = event["seconds"]
         self._units = event.get("units", {})
         if "seconds_per_step" in event:
             validations = event["validations"] * event["seconds_per_validation"]
@@ -127,6 +131,11 @@ class Watch:
         for note in event.get("notes", []):
             self.console.print(note, highlight=False, soft_wrap=True, markup=False)
 
+    def _say_now_and_then(self, event: Event) -> None:
+        if not self.console.is_terminal and event["seconds"] - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = event["seconds"]
+            self.console.print(f"{self._steps(event)}  {self._told(event)}", highlight=False, soft_wrap=True)
+
     def _stop(self, again: bool) -> None:
         more = f"; Ctrl-C again leaves at once, without what was learnt since step {self.saved}" if again else ""
         self.console.print(f"stopping: what was learnt is saved first{more}", highlight=False, soft_wrap=True)
@@ -135,7 +144,7 @@ class Watch:
         metrics = "  ".join(self._named(name, value) for name, value in list(event["metrics"].items())[:3])
         loss = f"loss {event['train_loss']['total']:.4g}"
         against = f", validation {event['loss']['total']:.4g}" if event["loss"] else ""
-        self.best = metrics.split("  ")[0]
+        self.best, self._said = metrics.split("  ")[0], event["seconds"]
         if event["step"] == self._begun[0]:  # it was left when the training was stopped
             self._begun = (event["step"], event["seconds"])
         epoch = f"{event['epoch']:.1f}" if event["epoch"] >= 1 else f"{event['epoch']:.2g}"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.boxes import move_boxes, overlaps
+from viewfinder.data.findings import counted
 from viewfinder.data.matching import Matching, match
 from viewfinder.data.strokes import (
     EDGE,
@@ -262,7 +263,9 @@ class Boxes:
         loosest, score = np.max([(0.0, 0.0), *(worst for pair in pairs for worst in pair)], axis=0).tolist()
         finite = all(np.isfinite(values).all() for side in (new, old) for values in side.values())
         loose = loosest if finite else float("nan")
-        return {"boxes, 1 − overlap": (loose, 0.01), "scores": (score if finite else float("nan"), 0.01)}
+        compared = max(int((side["scores"] > FAINT).sum()) for side in (new, old))
+        boxes = f"{counted(compared, 'box')}, 1 − overlap"  # an agreement on none proves little
+        return {boxes: (loose, 0.01), "scores": (score if finite else float("nan"), 0.01)}
 
     def as_dict(self) -> dict[str, Any]:
         pairs = zip(self.classes, self.xyxy.tolist(), strict=True)

@@ -75,12 +75,16 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     """Write a dataset in a format.
 
     Raises:
-        DataError: the format cannot hold it, or the path lies inside the folder that the dataset was read from.
+        DataError: the format cannot hold it, the path lies inside the folder that the dataset was read from, or its
+            ending is not that by which the file would be read again.
     """
     module = _format(format)
     if not hasattr(module, "write"):
         raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")
     into = Path(path).expanduser().absolute()
+    ending = getattr(module, "ENDING", into.suffix)
+    if into.suffix.lower() != ending.lower():
+        raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.name}{ending}")
     if dataset.source and Path(dataset.source).absolute() in into.parents:
         raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
     module.write(dataset, into)

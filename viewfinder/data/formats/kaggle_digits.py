@@ -39,6 +39,7 @@ NAMES = tuple("0123456789")
 FILES = Files({"train": ("train.csv", "train.csv.zip"), "test": ("test.csv", "test.csv.zip")})
 _BLOCK = 1 << 15
 """Bytes that are parsed at a time: few enough to stay in the processor's cache."""
+ENDING = ".csv"
 LOOKS_FOR = "train.csv and test.csv with the columns label, pixel0 … pixel783"
 
 

@@ -34,6 +34,7 @@ FILES = Files(
 )
 _BLOCK = 1 << 19
 LOOKUP = ("IdLookupTable.csv", "IdLookupTable.csv.zip")
+ENDING = ".csv"
 LOOKS_FOR = "training.zip or training.csv with columns such as left_eye_center_x, left_eye_center_y, and Image"
 
 

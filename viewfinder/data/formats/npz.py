@@ -31,6 +31,7 @@ from viewfinder.errors import DataError
 
 __all__ = ["parts", "read", "sniff", "write"]
 
+ENDING = ".npz"
 LOOKS_FOR = "an .npz file with images, and labels or points"
 
 BLOCK = 256
