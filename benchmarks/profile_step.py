@@ -116,7 +116,7 @@ def print_table(report: dict[str, dict[str, float]]) -> None:
     print(f"{'':36}" + "".join(f"{name:>20}" for name in report))
     for row in next(iter(report.values())):
         values = [one[row] for one in report.values()]
-        cells = [f"{value:.1f}" if row.endswith("ms") else f"{value:.0%}" for value in values]
+        cells = [f"{value:.1f}" if row.endswith(" ms") else f"{value:.0%}" for value in values]
         print(f"{row:36}" + "".join(f"{cell:>20}" for cell in cells))
 
 
