@@ -93,12 +93,13 @@ def test_a_log_says_once_a_minute_that_it_goes_on(tmp_path: Path, capsys: pytest
     watch, at = Watch(), {"epoch": 0.5, "loss": {"total": 0.25}, "train_loss": {"total": 0.5}}
     watch.see({"event": "start", "step": 0, "rows": 1, "total": 900, "folder": str(tmp_path), "seconds": 0.0})
     for seconds in range(10, 200, 10):
-        train = {"step": 3 * seconds, "seconds": float(seconds), "images_per_second": 30.0, "waited": 0.0}
+        train = {"step": 3 * seconds, "seconds": float(seconds), "images_per_second": 30.0, "waited": 0.2}
         watch.see({"event": "train", **train, **at})
         if seconds == 100:  # says it as well
             watch.see({"event": "validation", "step": 300, "seconds": 100.0, "metrics": {}, **at})
-    steps = [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()[1:]]
-    assert steps == ["180/900 steps", "1:40", "480/900 steps"]
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines[0] == "180/900 steps  20 % waiting for data  30 images/s  loss 0.25  1:00 gone, 4:00 left"
+    assert [line.split("  ")[0] for line in lines] == ["180/900 steps", "1:40", "480/900 steps"]
 
 
 def test_that_it_validates_is_said(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -43,13 +45,46 @@ def test_answers_and_both_gradients_are_those_of_the_convolution(
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
 
 
+def test_in_float32_it_is_at_least_as_exact_as_torch() -> None:
+    images, weight, towards = drawn(16, 32, 28, 28), drawn(32, 32, 5, 5), drawn(16, 32, 28, 28, seed=1)
+
+    def all_of(convolve: Callable[..., Tensor], dtype: torch.dtype) -> list[Tensor]:
+        given = [tensor.to(dtype).requires_grad_(True) for tensor in (images, weight)]
+        answer = convolve(*given, padding=2)
+        return [answer.detach(), *torch.autograd.grad(answer, given, towards.to(dtype))]
+
+    exact = all_of(F.conv2d, torch.float64)
+    for ours, theirs, right in zip(
+        *(all_of(way, torch.float32) for way in (fourier.convolve, F.conv2d)), exact, strict=True
+    ):
+        assert (ours - right).norm() <= 1.2 * (theirs - right).norm() < 1e-5 * right.norm()
+
+
+@pytest.mark.parametrize("learnt", ["images", "weight"])
+def test_what_needs_no_gradient_gets_none(learnt: str) -> None:
+    inputs = {"images": drawn(3, 2, 8, 8), "weight": drawn(4, 2, 5, 5)}
+    inputs[learnt].requires_grad_(True)
+    fourier.convolve(**inputs, padding=2).sum().backward()
+    assert [name for name, tensor in inputs.items() if tensor.grad is not None] == [learnt]
+
+
+def test_a_second_derivative_is_refused_instead_of_wrong() -> None:
+    images, weight = drawn(3, 2, 8, 8).requires_grad_(True), drawn(4, 2, 5, 5).requires_grad_(True)
+    (first,) = torch.autograd.grad(fourier.convolve(images, weight, 2).square().sum(), images, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 @pytest.mark.parametrize(
     ("images", "weight", "padding", "expected"),
     [
         ((86, 32, 28, 28), (32, 32, 5, 5), 2, True),  # seed-digits: half of the time
         ((86, 64, 14, 14), (64, 64, 3, 3), 1, False),  # 0.8 of it on one core, but no less on two
         ((86, 1, 28, 28), (32, 1, 5, 5), 2, False),
-        ((2, 32, 28, 28), (32, 32, 5, 5), 2, False),  # too few to make up for the kernels' transforms
+        ((16, 32, 28, 28), (32, 32, 5, 5), 2, False),  # too few to make up for the kernels' transforms
+        ((64, 32, 28, 28), (32, 32, 5, 5), 2, True),
+        ((86, 8, 28, 28), (8, 8, 9, 9), 4, False),  # products too small: 1.4 times as long
+        ((0, 32, 28, 28), (32, 32, 5, 5), 2, False),
         ((32, 64, 48, 48), (64, 64, 3, 3), 1, False),
     ],
 )
@@ -57,13 +92,29 @@ def test_it_is_used_where_it_saves_enough(
     images: tuple[int, ...], weight: tuple[int, ...], padding: int, expected: bool
 ) -> None:
     assert fourier.pays(torch.empty(images), torch.empty(weight), padding) is expected
+
+
+def test_it_is_not_used_in_bfloat16_nor_elsewhere_than_on_a_cpu() -> None:
+    images, weight = torch.empty(86, 32, 28, 28), torch.empty(32, 32, 5, 5)
+    assert fourier.pays(images, weight, 2)
+    assert not fourier.pays(images.bfloat16(), weight.bfloat16(), 2)
+    assert not fourier.pays(images.to("meta"), weight.to("meta"), 2)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not fourier.pays(torch.empty(images), torch.empty(weight), padding)
-    assert not fourier.pays(torch.empty(images, device="meta"), torch.empty(weight, device="meta"), padding)
+        assert not fourier.pays(images, weight, 2)
 
 
-def test_a_layer_learns_with_it_and_answers_without() -> None:
-    layer, images = SameConv(32, 32, 5), drawn(64, 32, 28, 28).float()
+def test_a_compiled_layer_is_an_ordinary_convolution() -> None:
+    from torch._dynamo import explain
+
+    explained = explain(SameConv(32, 32, 5).train())(torch.empty(64, 32, 28, 28))
+    assert explained.graph_break_count == 0
+    assert "conv" in explained.graphs[0].code
+    assert "bmm" not in explained.graphs[0].code
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layer_learns_with_it_and_answers_without(bias: bool) -> None:
+    layer, images = SameConv(32, 32, 5, bias), drawn(64, 32, 28, 28).float()
     learning, answer = layer.train()(images), layer.eval()(images)
     assert torch.equal(answer, F.conv2d(images, layer.weight, layer.bias, padding=2))
     assert not torch.equal(learning, answer), "it was not used"

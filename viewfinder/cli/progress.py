@@ -178,7 +178,7 @@ class Watch:
         pieces = [_waits(event).removeprefix(", "), speed, self.best, f"loss {event['loss']['total']:.4g}", time]
         pieces = [piece for piece in pieces if piece]
         room = self.console.width - len(f"training {self._steps(event)} ") - NARROWEST_BAR
-        while len(pieces) > 1 and len("  ".join(pieces)) > room:
+        while self.console.is_terminal and len(pieces) > 1 and len("  ".join(pieces)) > room:
             del pieces[0]
         return "  ".join(pieces)
 

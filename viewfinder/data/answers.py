@@ -263,8 +263,8 @@ class Boxes:
         loosest, score = np.max([(0.0, 0.0), *(worst for pair in pairs for worst in pair)], axis=0).tolist()
         finite = all(np.isfinite(values).all() for side in (new, old) for values in side.values())
         loose = loosest if finite else float("nan")
-        compared = max(int((side["scores"] > FAINT).sum()) for side in (new, old))
-        boxes = f"{counted(compared, 'box')}, 1 − overlap"  # an agreement on none proves little
+        found = max(int((side["scores"] > FAINT).sum()) for side in (new, old))
+        boxes = f"{counted(found, 'box')}, 1 − overlap"  # an agreement on none proves little
         return {boxes: (loose, 0.01), "scores": (score if finite else float("nan"), 0.01)}
 
     def as_dict(self) -> dict[str, Any]:

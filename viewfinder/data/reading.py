@@ -40,6 +40,8 @@ class Format(Protocol):
 
     LOOKS_FOR: str
     """What it needs to find, for the error that says that nothing was found."""
+    ENDING: str
+    """What the name of a written file must end in to be read again; a format that is a folder has none."""
 
     def sniff(self, path: Path) -> bool: ...
 
@@ -84,7 +86,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     into = Path(path).expanduser().absolute()
     ending = getattr(module, "ENDING", into.suffix)
     if into.suffix.lower() != ending.lower():
-        raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.name}{ending}")
+        raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")
     if dataset.source and Path(dataset.source).absolute() in into.parents:
         raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
     module.write(dataset, into)

@@ -4,6 +4,9 @@ To convolve is to multiply, frequency by frequency (Mathieu, Henaff, LeCun 2013,
 Images as small as ours are transformed by products with matrices, in layouts that let each step read what the one
 before it wrote. All of it is linear, so that the way back is the same products with the matrices transposed.
 
+What a convolution leaves at exactly 0, where all its inputs are 0, is noise of some 1e-7 here, and what is not finite
+spreads over its whole image.
+
 Layouts, in memory: images are (B, H, W, C). Spectra are (B, F, N, 2, C): F frequencies down, half of them, since images
 are real; N frequencies across; the real part and the imaginary one.
 """
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["convolve", "pays"]
 
@@ -23,23 +27,28 @@ _AT_LEAST = 3
 """So many times less arithmetic: small matrix products do two thirds of it in a second, and some passes come on top."""
 _KERNELS_SHARE = 18
 """Transforming the kernels and their gradient takes as long as the products of so many images."""
+_FEWEST = 12
+"""Channels on either side: with fewer, products are too small to be quick."""
 
 
 def pays(images: Tensor, weight: Tensor, padding: int) -> bool:
     """Tell whether `convolve` is quicker to learn with than `torch.nn.functional.conv2d`.
 
-    It is where nothing computes in bfloat16, on a CPU, and the arithmetic for one image in a training step, there and
-    back, says so: that counts alone, so that a training is the same whenever it is repeated.
+    It is on a CPU, in float32 or float64, where the arithmetic for one image in a training step, there and back, says
+    so. Nothing is timed: a training is the same whenever it is repeated.
 
     Args:
         images: (B, C, H, W).
         weight: (O, C, K, K).
         padding: zeros on each side.
     """
-    if images.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    exact = images.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+    if images.device.type != "cpu" or not exact or torch.compiler.is_compiling():
         return False
     batch, _, height, width = images.shape
     outputs, channels, kernel, _ = weight.shape
+    if not batch or min(channels, outputs) < _FEWEST:
+        return False
     inside = (height + 2 * padding - kernel + 1) * (width + 2 * padding - kernel + 1)
     directly = 3 * kernel**2 * channels * outputs * inside
     down, across = (height + padding) // 2 + 1, width + padding
@@ -49,7 +58,9 @@ def pays(images: Tensor, weight: Tensor, padding: int) -> bool:
 
 
 def convolve(images: Tensor, weight: Tensor, padding: int) -> Tensor:
-    """Return what `torch.nn.functional.conv2d` returns, without its rounding: (B, O, H′, W′), channels last in memory.
+    """Return what `torch.nn.functional.conv2d` returns, but for rounding: (B, O, H′, W′), channels last in memory.
+
+    It can be derived once: a second derivative raises RuntimeError.
 
     Args:
         images: (B, C, H, W) float32 or float64, best with channels last in memory.
@@ -72,17 +83,18 @@ class _Convolution(torch.autograd.Function):
         return _back(product, matrices.back_across, matrices.back_down).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         spectrum, kernels = ctx.saved_tensors
         matrices: _Matrices = ctx.matrices
-        product = _there(gradient.permute(0, 2, 3, 1), matrices.back_down.t(), matrices.back_across.t())
-        by_frequency = torch.bmm(spectrum.permute(1, 2, 0), product.transpose(0, 1))
-        of_weight = _kernels_from(by_frequency, ctx.kernel, matrices)
-        if not ctx.needs_input_grad[0]:
-            return None, of_weight, None
-        of_spectrum = torch.bmm(product.transpose(0, 1), kernels.transpose(1, 2)).transpose(0, 1)
-        of_images = _back(of_spectrum, matrices.across.t(), matrices.down.t())
-        return of_images.permute(0, 3, 1, 2), of_weight, None
+        product = _there(gradient.permute(0, 2, 3, 1), matrices.back_down.t(), matrices.back_across.t()).transpose(0, 1)
+        of_images = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_spectrum = torch.bmm(product, kernels.transpose(1, 2)).transpose(0, 1)
+            of_images = _back(of_spectrum, matrices.across.t(), matrices.down.t()).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[1]:
+            of_weight = _kernels_from(torch.bmm(spectrum.permute(1, 2, 0), product), ctx.kernel, matrices)
+        return of_images, of_weight, None
 
 
 def _there(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
@@ -106,7 +118,7 @@ def _spectrum_of(weight: Tensor, matrices: _Matrices) -> Tensor:
     outputs, channels, kernel, _ = weight.shape
     taps = weight.permute(2, 3, 1, 0).reshape(kernel**2, channels * outputs)
     real, imaginary = torch.mm(matrices.kernel, taps).view(-1, 2, channels, outputs).unbind(1)
-    kernels = torch.empty(real.shape[0], 2, channels, 2, outputs, dtype=weight.dtype)
+    kernels = weight.new_empty(real.shape[0], 2, channels, 2, outputs)
     kernels[:, 0, :, 0] = kernels[:, 1, :, 1] = real
     kernels[:, 0, :, 1] = imaginary
     torch.neg(imaginary, out=kernels[:, 1, :, 0])
