@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder import tasks
+from viewfinder.config import load_recipe
 from viewfinder.models import fourier
 from viewfinder.models.blocks import SameConv
 
@@ -58,6 +60,39 @@ def test_in_float32_it_is_at_least_as_exact_as_torch() -> None:
         *(all_of(way, torch.float32) for way in (fourier.convolve, F.conv2d)), exact, strict=True
     ):
         assert (ours - right).norm() <= 1.2 * (theirs - right).norm() < 1e-5 * right.norm()
+
+
+def test_where_a_kernel_sees_nothing_the_answer_is_exactly_0() -> None:
+    images, weight = drawn(4, 16, 20, 20), drawn(16, 16, 5, 5)
+    images[:, :, 6:] = 0
+    images[3] = 0
+    expected, found = F.conv2d(images, weight, padding=2), fourier.convolve(images, weight, 2)
+    assert torch.equal(found == 0, expected == 0)
+    assert (found[:3] == 0).float().mean() == 12 / 20
+
+
+def test_a_first_step_on_empty_ground_is_that_of_the_convolution_however_the_batch_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = load_recipe("seed-digits", {"model.dropout": "0"})
+    torch.manual_seed(0)
+    network = tasks.create(recipe, tasks.usual_names(recipe)).build().double().train()
+    pixels = torch.zeros(64, 28, 28, 1, dtype=torch.uint8)
+    pixels[:, 8:20, 11:15] = 100 + drawn(64, 12, 4, 1).mul(30).round().to(torch.uint8)
+
+    def gradients(pieces: int) -> list[Tensor]:
+        network.zero_grad()
+        for piece in pixels.chunk(pieces):
+            network(piece).logsumexp(1).sum().backward()
+        return [parameter.grad.clone() for parameter in network.parameters()]
+
+    whole, halves = gradients(1), gradients(2)
+    monkeypatch.setattr(fourier, "pays", lambda *_: False)
+    expected = gradients(1)
+    for name, *sides in zip(dict(network.named_parameters()), whole, halves, expected, strict=True):
+        one, two, right = sides
+        for found in (one, two):
+            assert (found - right).abs().max() < 1e-9 * right.abs().max(), name
 
 
 @pytest.mark.parametrize("learnt", ["images", "weight"])

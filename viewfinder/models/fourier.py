@@ -4,8 +4,8 @@ To convolve is to multiply, frequency by frequency (Mathieu, Henaff, LeCun 2013,
 Images as small as ours are transformed by products with matrices, in layouts that let each step read what the one
 before it wrote. All of it is linear, so that the way back is the same products with the matrices transposed.
 
-What a convolution leaves at exactly 0, where all its inputs are 0, is noise of some 1e-7 here, and what is not finite
-spreads over its whole image.
+Where a kernel sees nothing but zeros, as on the empty ground of a digit, the answer is exactly 0 as well: through noise
+a ReLU that follows would let gradients pass by chance. What is not finite spreads over its whole image.
 
 Layouts, in memory: images are (B, H, W, C). Spectra are (B, F, N, 2, C): F frequencies down, half of them, since images
 are real; N frequencies across; the real part and the imaginary one.
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 __all__ = ["convolve", "pays"]
 
@@ -80,7 +81,8 @@ class _Convolution(torch.autograd.Function):
         product = torch.bmm(spectrum.transpose(0, 1), kernels).transpose(0, 1)
         ctx.save_for_backward(spectrum, kernels)
         ctx.matrices, ctx.kernel = matrices, weight.shape[2]
-        return _back(product, matrices.back_across, matrices.back_down).permute(0, 3, 1, 2)
+        answer = _back(product, matrices.back_across, matrices.back_down).permute(0, 3, 1, 2)
+        return answer.mul_(_sees(images, weight.shape[2], padding))
 
     @staticmethod
     @once_differentiable
@@ -95,6 +97,12 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_weight = _kernels_from(torch.bmm(spectrum.permute(1, 2, 0), product), ctx.kernel, matrices)
         return of_images, of_weight, None
+
+
+def _sees(images: Tensor, kernel: int, padding: int) -> Tensor:
+    """(B, C, H, W) → (B, 1, H′, W′) bool: whether a kernel that stands there sees anything but zeros."""
+    there = F.pad(images.abs().amax(1, keepdim=True), [padding] * 4)
+    return F.avg_pool2d(there, kernel, 1) != 0
 
 
 def _there(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
