@@ -242,3 +242,22 @@ def test_a_run_without_checkpoint_is_named(stopped: Path) -> None:
         file.unlink()
     with pytest.raises(RunError, match="no such checkpoint"):
         vf.resume(stopped)
+
+
+def test_a_run_that_is_being_trained_cannot_be_resumed_meanwhile(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def resume_it(event: dict[str, Any]) -> None:
+        if not refused and event["step"]:
+            with pytest.raises(RunError, match="another process is training this run") as told:
+                vf.resume(tmp_path / "run")
+            refused.append(str(told.value))
+
+    recipe, changes = CLASSIFY
+    data, expected = vf.read(made("classify", tmp_path)), tmp_path / "undisturbed"
+    vf.train(data, recipe=recipe, epochs=2, changes=changes, out=expected)
+    run = vf.train(data, recipe=recipe, epochs=2, changes=changes, out=tmp_path / "run", on_event=resume_it)
+    assert refused
+    assert validations(run) == validations(vf.open_run(expected)), "the attempt changed something"
+    with pytest.raises(RunError, match="is over already"):
+        vf.resume(run.folder)

@@ -79,6 +79,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     Raises:
         DataError: the format cannot hold it, the path lies inside the folder that the dataset was read from, or its
             ending is not that by which the file would be read again.
+        OSError: nothing can be written there.
     """
     module = _format(format)
     if not hasattr(module, "write"):

@@ -31,6 +31,7 @@ from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
 from viewfinder.training import events
 from viewfinder.training.checkpoint import write_text
+from viewfinder.training.claim import claimed
 from viewfinder.training.device import chosen_device, quiet_torch, settled
 from viewfinder.training.distributed import Team, join, launch, restarted
 from viewfinder.training.goals import Goal
@@ -109,7 +110,8 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         on_event: is told every event.
 
     Raises:
-        RunError: not a run, no checkpoint, a damaged one, other data than before, or it is over already.
+        RunError: not a run, no checkpoint, a damaged one, other data than before, it is over already, or another
+            process is training it.
     """
     team = join()
     with team.in_turn():
@@ -140,10 +142,16 @@ def _begin(folder: Path, parts: Mapping[str, Dataset], session: Session, on_even
     _same_data(info, parts)
     if session.team.leads:
         _make_folder(folder, session, info, parts)
-    return _go(Run(folder, info, parts), session, planned, on_event)
+    with claimed(folder, session.team.leads):
+        return _go(Run(folder, info, parts), session, planned, on_event)
 
 
 def _go_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
+    with claimed(run.folder, session.team.leads):
+        return _gone_on(run, session, on_event)
+
+
+def _gone_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     _same_data(run.info, run.known)
     _restore(session)
     progress, team = session.progress, session.team
