@@ -47,7 +47,7 @@ def table() -> str:
     heads = [COLUMNS.get(kind, kind) + measured_on(HERE / "results" / kind) for kind in kinds]
     lines = [f"| what | {' | '.join(heads)} |", "|---|" + "---|" * len(kinds)]
     for name, rows in ROWS.items():
-        said = {kind: unique(rows(result)) if (result := read(kind, name)) else {} for kind in kinds}
+        said = {kind: told(rows, result) if (result := read(kind, name)) else {} for kind in kinds}
         labels = dict.fromkeys(label for one in said.values() for label in one)
         for label in labels:
             cells = [cell(said[kind].get(label), f"benchmarks/results/{kind}/{name}.json") for kind in kinds]
@@ -68,9 +68,12 @@ def place(kind: str) -> tuple[int, str]:
     return (list(COLUMNS).index(kind) if kind in COLUMNS else len(COLUMNS), kind)
 
 
-def unique(rows: list[Row]) -> dict[str, str]:
-    assert len(dict(rows)) == len(rows), f"two rows of one name: {[label for label, _ in rows]}"
-    return dict(rows)
+def told(rows: Callable[[dict[str, Any]], list[Row]], result: dict[str, Any]) -> dict[str, str]:
+    """Return what a result says, by row; what was measured before a change that counts says so."""
+    every = rows(result)
+    assert len(dict(every)) == len(every), f"two rows of one name: {[label for label, _ in every]}"
+    before = f"; before {result['before']}" if "before" in result else ""
+    return {label: measured + before for label, measured in every}
 
 
 def cell(measured: str | None, file: str) -> str:

@@ -28,11 +28,14 @@ def test_each_kind_of_processor_has_a_column_and_what_was_not_measured_is_blank(
         cases = {"28×28 gray": {"viewfinder": speed, "kornia": 10}}
         more = {"96×96 gray": {"viewfinder": 5, "kornia": 5}} if kind == "avx2" else {}
         (tmp_path / "results" / kind).mkdir(parents=True)
-        (tmp_path / "results" / kind / "augment.json").write_text(json.dumps({"images_per_second": cases | more}))
+        before = {} if kind == "avx2" else {"before": "it was faster"}
+        result = {"images_per_second": cases | more, **before}
+        (tmp_path / "results" / kind / "augment.json").write_text(json.dumps(result))
     monkeypatch.setattr("benchmarks.table.HERE", tmp_path)
     head, _, small, large = table().splitlines()
     assert head == "| what | AVX2 alone | riscv64 |"
     assert "| [30 a second, 3.0 × kornia, the next](benchmarks/results/avx2/augment.json) | [10 a second, 1.0" in small
+    assert "the next; before it was faster](" in small and "before it was faster" not in large
     assert large.endswith("(benchmarks/results/avx2/augment.json) |  |")
 
 

@@ -49,6 +49,8 @@ __all__ = ["resume", "split_for", "train"]
 
 MOST_COMPARED = 20_000
 """Images of a large set among which near-duplicates are still looked for before the first step."""
+_OVER = {"steps": "all steps are done", "until": "its goal is reached", "patience": "nothing got better for long"}
+"""Why a training ended, in words."""
 
 
 def train(
@@ -158,7 +160,7 @@ def _gone_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     if progress.ended and (restarted() or (launch() and run.info.get("launch") == launch())):
         return run  # a process was lost after the last step
     if progress.ended:
-        raise RunError(f"is over already ({progress.ended})", where=run.folder, hint=_left_to_do(run))
+        raise RunError(f"is over already: {_OVER[progress.ended]}", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
     if team.leads:
         events.trim(run.folder / "events.jsonl", progress.step, unvalidated=progress.unvalidated)
