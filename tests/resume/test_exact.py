@@ -261,3 +261,18 @@ def test_a_run_that_is_being_trained_cannot_be_resumed_meanwhile(tmp_path: Path)
     assert validations(run) == validations(vf.open_run(expected)), "the attempt changed something"
     with pytest.raises(RunError, match="is over already"):
         vf.resume(run.folder)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
+def test_a_folder_that_another_training_made_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    recipe, changes = CLASSIFY
+    data, told = vf.read(made("classify", tmp_path)), {"recipe": recipe, "epochs": 1, "changes": changes}
+    twin = vf.train(data, out=tmp_path / "twin", **told)
+
+    def move_it(event: dict[str, Any]) -> None:
+        if event["event"] == "compile":  # after the name was chosen, before the folder is made
+            twin.folder.rename(tmp_path / "run")
+
+    with pytest.raises(RunError, match="exists already"):
+        vf.train(data, out=tmp_path / "run", on_event=move_it, **told | {"changes": changes | {"train.compile": True}})
+    assert vf.open_run(tmp_path / "run").ended == "steps"

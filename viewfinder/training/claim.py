@@ -7,6 +7,7 @@ nothing behind. A file system without locks is trusted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import IO
 from viewfinder.errors import RunError
 
 __all__ = ["claimed"]
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What a file system says that has none."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,12 +50,13 @@ def claimed(folder: Path, leads: bool = True) -> Iterator[None]:
     if not leads:
         yield
         return
-    with (folder / "run.json").open("rb") as file:
+    with (folder / "run.json").open("r+b") as file:  # over NFS only what may be written can be locked
         try:
             _lock(file)
         except (BlockingIOError, PermissionError):  # the second is what Windows says
             hint = "wait until it is over, or stop that process"
             raise RunError("another process is training this run", where=folder, hint=hint) from None
-        except OSError:
-            pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield

@@ -321,9 +321,13 @@ def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
         return next(folder for folder in taken if not folder.exists())
     folder = Path(out)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        hint = f"choose another folder, or go on with `viewfinder train --resume {folder}`"
-        raise RunError("exists already", where=folder, hint=hint)
+        raise _taken(folder)
     return folder
+
+
+def _taken(folder: Path) -> RunError:
+    hint = f"choose another folder, or go on with `viewfinder train --resume {folder}`"
+    return RunError("exists already", where=folder, hint=hint)
 
 
 def _begun(out: str | Path | None, recipe: Recipe) -> Path | None:
@@ -346,9 +350,15 @@ def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
 
 
 def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
-    """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing."""
+    """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing.
+
+    Raises RunError where another training has made it since its name was chosen.
+    """
     known = arrays(parts, session.recipe, session.loader.pixels)
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "checkpoints").mkdir(parents=True)
+    except FileExistsError:
+        raise _taken(folder) from None
     try:
         (folder / "split.safetensors").write_bytes(save_arrays(known))
         write_text(folder / "run.json", json.dumps(info, indent=1))
