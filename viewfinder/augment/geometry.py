@@ -17,6 +17,7 @@ A matrix maps old pixels to new pixels in continuous coordinates: pixel (row i, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -208,12 +209,18 @@ def _sampled(
     back[:, :, 2] -= 1  # torch counts from −1 to 1 across the image
     maps = on_device(torch.as_tensor(back, dtype=planes.dtype), planes.device)
     a, b, c = maps.reshape(-1, 3, 1).unbind(1)
-    y, x = (torch.arange(side, dtype=planes.dtype, device=planes.device) + 0.5 for side in shape)
-    x, y = x.repeat(shape[0]), y.repeat_interleave(shape[1])
+    x, y = _centres(*shape, planes.dtype, planes.device)
     rows = None if places is None else places[: len(a)]
     places = torch.mul(a, x, out=rows).addcmul_(b, y).add_(c)  # x in planes, and y, in long rows: sooner than pairs
     grid = places.view(-1, 2, *shape).permute(0, 2, 3, 1)
     return F.grid_sample(planes, grid, padding_mode=_TORCH_BORDER[border], align_corners=False)
+
+
+@lru_cache(maxsize=2)
+def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return x (H·W,) and y (H·W,) of the pixels' centres, row after row; kept: one batch is as large as the next."""
+    y, x = (torch.arange(side, dtype=dtype, device=device) + 0.5 for side in (height, width))
+    return x.repeat(height), y.repeat_interleave(width)
 
 
 def _finer(matrices: Matrices) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import Matrices, Moves
+from viewfinder.augment.share import cut
 
 __all__ = ["Pieces", "laid", "laid_torch", "single"]
 
@@ -43,8 +44,9 @@ class Pieces:
         """Return what those of the images are made of; they rise."""
         if len(images) == len(self):
             return self
+        every: NDArray[np.int64] | slice
         if len(self.rows) == len(self):  # of one piece each, as most are: many small calls are saved
-            every, offsets = images, self.offsets[: len(images) + 1]
+            every, offsets = cut(images), self.offsets[: len(images) + 1]
         else:
             counts = np.diff(self.offsets)[images]
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from viewfinder.augment.device import on_device
 from viewfinder.augment.geometry import as_pixels
+from viewfinder.augment.share import cut
 from viewfinder.config import Augment
 
 __all__ = ["Light", "draw_light", "light_numpy", "light_torch"]
@@ -59,15 +60,16 @@ class Light:
     seed: int
 
     def of(self, images: NDArray[np.int64]) -> Light:
-        """Return what happens to those images."""
+        """Return what happens to those of the images; they rise."""
+        these = cut(images)
         return Light(
-            self.contrast[images],
-            self.gamma[images],
-            self.brightness[images],
-            self.blur[images],
-            self.noise[images],
-            self.erased[images],
-            self.starts[images],
+            self.contrast[these],
+            self.gamma[these],
+            self.brightness[these],
+            self.blur[these],
+            self.noise[these],
+            self.erased[these],
+            self.starts[these],
             self.seed,
         )
 

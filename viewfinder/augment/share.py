@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Share"]
+__all__ = ["Share", "cut"]
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,10 @@ class Share:
     def all(cls, count: int) -> Share:
         """Return the share of one who works alone."""
         return cls(np.arange(count), count)
+
+
+def cut(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+    """Return rising places as a slice where they follow each other: by it arrays are cut out without a copy."""
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
