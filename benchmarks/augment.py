@@ -29,7 +29,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from beside import HERE, in_own_process, save
+from beside import HERE, in_own_process, save, see_that_it_is_there
 from numpy.typing import NDArray
 
 ROTATE, ZOOM, SHIFT, MIRROR, BRIGHTNESS, CONTRAST = 15, 0.12, 0.05, 0.5, 0.1, 0.2
@@ -74,9 +74,8 @@ def main() -> None:
         print(json.dumps("prepared"))
     elif given.way:
         print(json.dumps(one_run(given.way, given.folder, given.seconds)))
-    elif not given.bench_python.is_file():
-        sys.exit(f"{given.bench_python} is not there: `make bench-keras` makes it, or name another one")
     else:
+        see_that_it_is_there(given.bench_python)
         report = compare(str(given.bench_python), given.runs, given.seconds)
         print_table(report["images_per_second"])
         save("augment", {"runs": given.runs, **report}, ["numpy", "opencv-python-headless", "torch"])

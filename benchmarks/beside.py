@@ -24,6 +24,12 @@ def data_folder() -> Path:
     return Path(os.environ.get("VIEWFINDER_DATA", HERE.parents[1] / "shared" / "data"))
 
 
+def see_that_it_is_there(python: Path) -> None:
+    """End with one line where there is no such Python with the others' libraries."""
+    if not python.is_file():
+        sys.exit(f"{python} is not there: `make bench-keras` makes it, or name another one")
+
+
 def own_recipes() -> list[str]:
     """Return the names of our recipes whose networks are ours as well."""
     from viewfinder.config import load_recipe, recipe_names

@@ -35,7 +35,7 @@ def main() -> None:
         print(json.dumps(one_run(given.way, given.folder / given.zip)))
         return
     if not (given.folder / FACES).is_file():
-        sys.exit(f"{given.folder} holds no {FACES}: name the folder of the two downloads")
+        sys.exit(f"{given.folder} holds no {FACES}: name the folder of the two downloads, or set VIEWFINDER_DATA to it")
     report = {name: compare(given.folder, name, given.runs) for name in (FACES, DIGITS)}
     print_table(report)
     save("read_csv", {"runs": given.runs, "median": report}, ["numpy", "pandas"])

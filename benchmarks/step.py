@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from beside import HERE, in_own_process, pin, save, saved, threads
+from beside import HERE, in_own_process, pin, save, saved, see_that_it_is_there, threads
 from time_to_accuracy import KERAS, split, write_rows
 from torch import nn
 
@@ -49,6 +49,7 @@ def main() -> None:
         pin(given.cores)
         print(json.dumps(our_steps(given.systems[0], given.rows, given.threads[0], given.seconds, given.augment)))
         return
+    see_that_it_is_there(given.keras)
     rows = [row for system in given.systems for row in measured(system, given)]
     print_table(rows)
     theirs = [row.pop("versions") for row in rows]

@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 from accuracy_curves import DIGITS, KEYPOINTS, draw, print_tables, summary
-from beside import HERE, data_folder, lines_of, pin, save, saved, threads
+from beside import HERE, data_folder, lines_of, pin, save, saved, see_that_it_is_there, threads
 
 import viewfinder as vf
 from viewfinder.config import load_recipe, recipe_text
@@ -69,7 +69,7 @@ def main() -> None:
             wanted = (given.epochs or EPOCHS[given.what]) if way == "ours" else [0.0]
             for epochs in wanted:
                 measure(results, given, {"way": way, "seed": seed, "epochs": epochs})
-    report = results.save(quiet=False)
+    report = results.save(quiet=False) if results.mine else results.report()
     print_tables(given.what, report["summary"])
     if given.plot:
         draw(given.what, report["trainings"], given.plot)
@@ -116,6 +116,7 @@ def ours(given: argparse.Namespace, asked: Training) -> Iterator[Training]:
 
 
 def theirs(given: argparse.Namespace, asked: Training) -> Iterator[Training]:
+    see_that_it_is_there(given.keras)
     about = ["--seed", str(asked["seed"]), "--minutes", str(given.minutes), "--cores", str(given.cores[-1])]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     with tempfile.TemporaryDirectory() as folder:
@@ -193,9 +194,12 @@ class Results:
         }
         return [every[key] for key in sorted(every)]
 
-    def save(self, quiet: bool) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         trainings = self.all()
-        report = {"summary": summary(self.what, trainings), "trainings": trainings}
+        return {"summary": summary(self.what, trainings), "trainings": trainings}
+
+    def save(self, quiet: bool) -> dict[str, Any]:
+        report = self.report()
         save(self.name, report, ["torch"], quiet=quiet)
         return report
 

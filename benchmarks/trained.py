@@ -32,11 +32,13 @@ TRAININGS: dict[str, tuple[str, str, float, dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(TRAININGS)}")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(TRAININGS)}")
     parser.add_argument("--minutes", type=float, help="instead of the usual ones")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="run folders that are over")
     given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in TRAININGS]:
+        parser.error(f"{unknown[0]} is none of {', '.join(TRAININGS)}")
     for folder in given.runs:
         keep(figures(open_run(folder)))
     for name in given.names:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +19,7 @@ import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.images import FileImages
 from viewfinder.data.reading import FORMATS, parts, write
+from viewfinder.data.sources import Source
 from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import DataError
 
@@ -107,6 +111,37 @@ def test_plain_images_have_no_targets(tmp_path: Path) -> None:
         assert (data.format, data.part, data.targets) == ("plain", "test", None)
         assert len(data) == (1 if path.suffix == ".png" else 3)
     np.testing.assert_array_equal(vf.read(root / "a.png").images[0], picture(1)[:, :, ::-1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_links_are_followed_but_not_round_in_a_circle(tmp_path: Path) -> None:
+    put(tmp_path, "elsewhere/a.png", "elsewhere/b.png", "set/dog/c.png", "set/dog/d.png", "set/dog/e.png")
+    (tmp_path / "set" / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "dog" / "up").symlink_to(tmp_path / "set")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set" / "cat")
+    data = vf.read(tmp_path / "set")
+    assert data.names == ("cat", "dog") and names_of(data) == ["cat"] * 2 + ["dog"] * 3
+
+
+def test_only_what_is_hidden_is_passed_over(tmp_path: Path) -> None:
+    for name in ("a.png", "__b.png", "__c/d.png", ".e.png", ".f/g.png", "__MACOSX/h.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert Source(tmp_path).files() == ["__b.png", "__c/d.png", "a.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    opened = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="closed: cannot be read: Permission denied"):
+        Source(tmp_path).files()
 
 
 def test_a_folder_named_images_is_no_class(tmp_path: Path) -> None:

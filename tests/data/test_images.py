@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -262,6 +263,15 @@ def test_a_file_that_changed_is_decoded_again(folder: Path) -> None:
     after, _ = fit_all(column(folder), 16, 3)
     assert (before[1] != after[1]).any()
     np.testing.assert_array_equal(before[2], after[2])
+
+
+def test_images_of_another_folder_are_never_taken_for_those_of_this_one(tmp_path: Path) -> None:
+    for folder, gray in (("one", 40), ("other", 200)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.bmp"), np.full((32, 32), gray, np.uint8))
+        os.utime(tmp_path / folder / "a.bmp", (315532800, 315532800))  # as some archives say of all their files
+    for folder, gray in (("one", 40), ("other", 200)):
+        assert fit_all(FileImages.of(tmp_path / folder, ("a.bmp",)), 32, 1)[0].mean() == gray
 
 
 def test_an_unreadable_file_is_named_and_the_others_can_be_used(folder: Path) -> None:

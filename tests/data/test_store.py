@@ -38,8 +38,8 @@ class Source:
             rows(PIXELS[start : start + 700])
         return {"labels": LABELS, "names": np.array(["left", "right"])}
 
-    def fetch(self, key: str = "key") -> Stored:
-        return store.fetch(key, self.build, source="digits.zip", kind="digits train")
+    def fetch(self, what: str = "key") -> Stored:
+        return store.fetch(store.key_of(what), self.build, source="digits.zip", kind="digits train")
 
 
 def the_file(folder: Path) -> Path:
@@ -171,7 +171,7 @@ def test_two_processes_may_build_the_same_entry_at_once(folder: Path) -> None:
 
 def test_what_a_killed_process_left_behind_is_swept_after_a_day(folder: Path) -> None:
     folder.mkdir()
-    old, fresh = folder / "old.part", folder / "fresh.part"
+    old, fresh = folder / "viewfinder-old.part", folder / "viewfinder-fresh.part"
     old.write_bytes(b"half")
     fresh.write_bytes(b"half")
     os.utime(old, (1e9, 1e9))
@@ -185,11 +185,21 @@ def test_the_cache_can_be_seen_and_cleared(folder: Path, viewfinder: Commands) -
     assert (entry.source, entry.kind, entry.shape) == ("digits.zip", "digits train", PIXELS.shape)
     shown = viewfinder("cache")
     assert shown.code == 0 and "digits.zip" in shown.out and "3,000" in shown.out
-    (folder / "left.part").write_bytes(b"half")
-    (folder / "mine.txt").write_text("not ours")
+    (folder / "viewfinder-left.part").write_bytes(b"half")
     assert viewfinder("cache", "--clear").code == 0
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
-    assert not store.entries()
+    assert not list(folder.iterdir()) and not store.entries()
+
+
+def test_what_lies_in_that_folder_and_is_not_ours_stays(folder: Path) -> None:
+    folder.mkdir()
+    names = {"mine.txt", "film.iso.part", "model.safetensors", "old.rows", "weights.arrays"}
+    for name in names:
+        (folder / name).write_text("not ours")
+        os.utime(folder / name, (1e9, 1e9))
+    Source().fetch()
+    assert len(list(folder.iterdir())) == len(names) + 1
+    store.clear()
+    assert {path.name for path in folder.iterdir()} == names
 
 
 def test_a_cache_that_was_never_used_is_empty(viewfinder: Commands) -> None:

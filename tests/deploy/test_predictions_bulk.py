@@ -18,6 +18,8 @@ import pytest
 import viewfinder as vf
 from tests.commands import Commands
 from tests.deploy.bright import bright_detector, bright_images
+from viewfinder.deploy import bulk
+from viewfinder.errors import DataError
 
 KEYS = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX")
 COLUMNS = ["image", "width", "height", "class", "score", "x0", "y0", "x1", "y1", "error"]
@@ -113,6 +115,71 @@ def test_a_list_of_nothing_that_is_there_is_an_error(viewfinder: Commands, model
     outcome = viewfinder("predict", model, tmp_path / "list.txt", "--table", tmp_path / "table.csv")
     assert outcome.code == 2 and "relative to the list's folder" in outcome.err
     assert not (tmp_path / "table.csv.parts").exists()
+
+
+def test_a_line_that_no_file_can_have_as_its_name_is_a_row_like_any_other(
+    viewfinder: Commands, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    odd = f"photos/odd{chr(0x2028)}one.png"  # what ends a line for some, and not for a file
+    (tmp_path / odd).write_bytes((photos / "00001.png").read_bytes())
+    names = ["photos/a\0b.png", "photos/00003.png", odd]
+    (tmp_path / "list.txt").write_text("\n".join(names), encoding="utf-8")
+    assert viewfinder("predict", model, tmp_path / "list.txt", "--table", tmp_path / "table.jsonl").code == 1
+    rows = [json.loads(line) for line in (tmp_path / "table.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [row["image"] for row in rows] == names
+    assert [bool(row["error"]) for row in rows] == [True, False, False]
+
+
+def test_images_of_two_folders_of_one_name_are_told_apart(viewfinder: Commands, model: Path, tmp_path: Path) -> None:
+    sources = [tmp_path / "b" / "photos", tmp_path / "c" / "photos", tmp_path / "c" / "photos" / "00001.png"]
+    for folder in sources[:2]:
+        folder.parent.mkdir()
+        bright_images(folder, 2)
+    assert viewfinder("predict", model, *sources, "--table", tmp_path / "table.jsonl").code == 0
+    names = [row["image"] for row in lines(tmp_path / "table.jsonl")]
+    assert names == [
+        *(f"{folder.as_posix()}/{row:05d}.png" for folder in sources[:2] for row in range(2)),
+        sources[2].as_posix(),
+    ]
+
+
+@pytest.mark.parametrize("content", ["", '{"image', '{"image": "photos/00000.png", "error": null}\n', "[]\n"])
+def test_a_damaged_part_is_named_and_can_be_made_again(
+    viewfinder: Commands, model: Path, photos: Path, tmp_path: Path, content: str
+) -> None:
+    table = tmp_path / "table.csv"
+    viewfinder("predict", model, photos, "--table", table, "--rank", 0, "--world-size", 2)
+    part = tmp_path / "table.csv.parts" / "000000.jsonl"
+    whole = part.read_bytes()
+    part.write_text(content)
+    refused = viewfinder("predict", model, photos, "--table", table)
+    assert refused.code == 2 and "000000.jsonl: is damaged; delete it" in refused.err and not table.exists()
+    part.unlink()
+    assert viewfinder("predict", model, photos, "--table", table, "--rank", 0, "--world-size", 2).code == 0
+    assert part.read_bytes() == whole
+    assert viewfinder("predict", model, photos, "--table", table).code == 1 and table.exists()
+
+
+def test_overwriting_starts_again_and_goes_on_where_it_was_stopped_itself(
+    viewfinder: Commands, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, part = tmp_path / "table.csv", tmp_path / "table.csv.parts" / "000000.jsonl"
+
+    def of_an_image_that_has_changed_since() -> None:
+        part.write_text(part.read_text(encoding="utf-8").replace('"width": 64', '"width": 1'), encoding="utf-8")
+
+    def stop(work: object) -> int:
+        raise DataError("stopped")
+
+    again = ("predict", model, photos, "--table", table)
+    viewfinder(*again, "--rank", 0, "--world-size", 2)
+    of_an_image_that_has_changed_since()
+    with monkeypatch.context() as stopping:
+        stopping.setattr(bulk._Work, "join", stop)
+        assert viewfinder(*again, "--overwrite").code == 2 and '"width": 1' not in part.read_text(encoding="utf-8")
+    of_an_image_that_has_changed_since()
+    assert viewfinder(*again, "--overwrite").code == 1
+    assert ",1,48," in table.read_text(encoding="utf-8"), "what it had done itself was done again"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -224,6 +291,13 @@ def test_parts_of_another_prediction_are_never_mixed_in(
         assert not table.exists()
     assert viewfinder(*again, "--overwrite").code == 1
     assert len(table.read_text().splitlines()) == 1 + 99
+    (tmp_path / "more").mkdir()
+    assert viewfinder(*again[:-1], tmp_path / "more" / "t.csv", "--rank", 0, "--world-size", 2).code == 0
+    (tmp_path / "other" / "photos").mkdir(parents=True)
+    for image in photos.iterdir():
+        (tmp_path / "other" / "photos" / image.name).write_bytes(image.read_bytes() + b"more")
+    outcome = viewfinder("predict", model, tmp_path / "other" / "photos", "--table", tmp_path / "more" / "t.csv")
+    assert outcome.code == 2 and "parts of a prediction with another" in outcome.err, "other images of the same names"
     assert viewfinder(*again).code == 2, "a table that is there was replaced"
     (tmp_path / "other.csv.parts").mkdir()
     (tmp_path / "other.csv.parts" / "notes.txt").write_text("mine")

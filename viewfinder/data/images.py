@@ -199,10 +199,11 @@ class FileImages:
             try:
                 with open(self._path(name), "rb") as file:  # noqa: PTH123 - a Path for each would take much longer
                     return file.read(length)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # the latter: a name that no file can have
                 if not self.root.is_dir():
                     raise  # the folder itself is gone: that is no fault of this file
-                raise DataError(f"cannot be read: {error.strerror}", where=name, hint=f"in {self.root}") from None
+                why = getattr(error, "strerror", None) or error
+                raise DataError(f"cannot be read: {why}", where=name, hint=f"in {self.root}") from None
         with readable(f"{self.root.name}/{name}"), self._archive().open(name) as member:
             return member.read(length)
 
@@ -215,8 +216,16 @@ class FileImages:
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
     def stamp(self) -> str:
-        """Return what changes with the content of any of `paths`, without reading it: names, sizes and times."""
-        return key_of([(name, *state) for name, state in zip(self.paths, self.states().tolist(), strict=True)])
+        """Return what changes with the content of any of `paths`, without reading it: names, sizes and times.
+
+        And the folder: files of two folders may have all three in common, as those that archives were unpacked to.
+        """
+        folder = str(self.root.resolve()) if self._in_folder else ""
+        return key_of(folder, [(name, *state) for name, state in zip(self.paths, self.states().tolist(), strict=True)])
+
+    def sizes(self) -> bytes:
+        """Return the size of each image's file, and of a zip's file its checksum."""
+        return self.states()[self.rows, : 1 if self._in_folder else 2].tobytes()
 
     def states(self) -> NDArray[np.int64]:
         """Return (M, 2): the size of each of `paths`, and when it was changed; of a zip's file its checksum."""
@@ -225,7 +234,7 @@ class FileImages:
             return np.array([(info.file_size, info.CRC) for info in infos], dtype=np.int64).reshape(-1, 2)
         states = np.zeros((len(self.paths), 2), dtype=np.int64)
         for state, name in zip(states, self.paths, strict=True):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 status = os.stat(self._path(name))  # noqa: PTH116 - as above
                 state[:] = status.st_size, status.st_mtime_ns
         return states

@@ -57,15 +57,15 @@ class Source:
         return self._zipped is not None or self.path.is_dir()
 
     def files(self) -> list[str]:
-        """Return all files of a folder or a zip, at any depth, in order, with forward slashes; hidden ones are not."""
+        """Return all files of a folder or a zip, at any depth, in order, with forward slashes; hidden ones are not.
+
+        Links are followed. Raises DataError where a folder inside cannot be read.
+        """
         if self._zipped is not None:
-            names = list(self._zipped)
+            names: Iterable[str] = self._zipped
         else:
-            names = []
-            for folder, _, own in os.walk(self.path):
-                inside = Path(folder).relative_to(self.path).as_posix()
-                names += own if inside == "." else [f"{inside}/{name}" for name in own]
-        return sorted(name for name in names if "/." not in (path := f"/{name}") and "/__" not in path)
+            names = _below(self.path) if self.path.is_dir() else ()
+        return sorted(name for name in names if not any(map(_hidden, name.split("/"))))
 
     def where(self, name: str, inside: str = "") -> str:
         """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""
@@ -125,6 +125,28 @@ class Source:
                 raise DataError(f"holds {len(inside)} {suffix} files instead of one", where=where)
             with readable(where):
                 yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
+
+
+def _hidden(name: str) -> bool:
+    """Whether a file or folder is passed over: by its dot, or because macOS lays it into each of its zips."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _below(folder: Path, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Yield the paths of the files below a folder; a link into a folder that it lies in itself leads nowhere."""
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as found:
+            entries = [(entry.name, entry.is_dir()) for entry in found if not _hidden(entry.name)]
+    except OSError as error:
+        hint = "see that you may read it, or name the folders beside it"
+        raise DataError(f"cannot be read: {error.strerror}", where=folder, hint=hint) from None
+    here = (status.st_dev, status.st_ino)
+    for name, is_folder in entries if here not in above else ():
+        if is_folder:
+            yield from _below(folder / name, f"{inside}{name}/", above | {here})
+        else:
+            yield inside + name
 
 
 def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILLING",
+    "OWN",
     "Entry",
     "Stored",
     "cache_folder",
@@ -49,8 +50,16 @@ VERSION = 1
 
 FILLING = ".rows"
 """The suffix of files that fill row by row."""
+OWN = "viewfinder-"
+"""What the names of other files begin with that viewfinder keeps there: whose they are must be seen."""
 _SUFFIX, _UNFINISHED = ".arrays", ".part"
-_DOWNLOADED = ".safetensors"
+_KEY = "[0-9a-f]" * 32
+_ENTRIES, _FILLING, _PARTS, _DOWNLOADED = (
+    f"{_KEY}{_SUFFIX}",
+    f"{_KEY}{FILLING}",
+    f"{OWN}*{_UNFINISHED}",
+    f"{OWN}*.safetensors",
+)
 _MAGIC = b"viewfinder-1\n\0\0\0"
 _TAIL = struct.Struct("<16sQQI")  # magic, where the description starts, its length and its checksum
 _PIECE = 1 << 20
@@ -154,14 +163,14 @@ def open_entry(key: str) -> Stored | None:
 
 def entries() -> list[Entry]:
     """Return what the cache holds, the last used first."""
-    found = [_entry(path) for suffix in (_SUFFIX, FILLING) for path in cache_folder().glob(f"*{suffix}")]
+    found = [_entry(path) for names in (_ENTRIES, _FILLING) for path in cache_folder().glob(names)]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
 
 
 def clear() -> int:
     """Delete everything that viewfinder wrote into the cache folder. Returns the bytes that this freed."""
-    freed, suffixes = 0, (_SUFFIX, FILLING, _UNFINISHED, _DOWNLOADED)
-    for path in (path for suffix in suffixes for path in cache_folder().glob(f"*{suffix}")):
+    freed = 0
+    for path in (path for names in (_ENTRIES, _FILLING, _PARTS, _DOWNLOADED) for path in cache_folder().glob(names)):
         with contextlib.suppress(OSError):  # Windows does not delete what another process has mapped
             size = taken(path.stat())
             path.unlink()
@@ -174,7 +183,7 @@ def _build(key: str, build: Build, about: dict[str, Any]) -> Stored:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        handle, name = tempfile.mkstemp(suffix=_UNFINISHED, dir=folder)
+        handle, name = tempfile.mkstemp(_UNFINISHED, OWN, folder)
     except OSError as error:
         return _build_in_memory(build, f"{folder}: {error.strerror}")
     unfinished = Path(name)
@@ -313,8 +322,8 @@ def taken(status: os.stat_result) -> int:
 
 def sweep(folder: Path) -> None:
     """Delete what killed processes left behind a day ago, and entries that nobody has opened for a month."""
-    for suffix, days in ((_UNFINISHED, 1), (_SUFFIX, 30), (FILLING, 30)):
-        for path in folder.glob(f"*{suffix}"):
+    for names, days in ((_PARTS, 1), (_ENTRIES, 30), (_FILLING, 30)):
+        for path in folder.glob(names):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - days * 86400:
                     path.unlink()

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +29,8 @@ from viewfinder.errors import DataError, InputError
 
 __all__ = ["Tabled", "part_folder", "write_table"]
 
-ABOUT, PART = "about.json", re.compile(r"\d{6,}\.jsonl")
+ABOUT, PART, JOINED = "about.json", re.compile(r"\d{6,}\.jsonl"), ".joined"
+OVERWRITING = "begun with --overwrite"
 LEAST, MOST, PARTS = 16, 1024, 256
 """Images of a part: so many that there are about 256 parts, but no fewer than the first and no more than the second."""
 
@@ -111,6 +111,11 @@ class _Work:
     def folder(self) -> Path:
         return part_folder(self.path)
 
+    @property
+    def gone(self) -> Path:
+        """The same folder while it is removed."""
+        return self.folder.with_name(f".{self.folder.name}")
+
     @cached_property
     def size(self) -> int:
         """How many images a part has."""
@@ -153,10 +158,18 @@ class _Work:
             write_lines(file, self.columns, every)
 
     def rows(self, parts: Iterable[int]) -> Iterator[Row]:
-        """Yield the rows of parts that are there, in order."""
+        """Yield the rows of parts that are there, in order. Raises DataError where one does not hold what it should."""
         for part in parts:
-            with self.file(part).open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+            try:
+                with self.file(part).open(encoding="utf-8") as file:
+                    found = [json.loads(line) for line in file]
+                names = [name for name, _ in groupby(row["image"] for row in found)]
+            except (ValueError, LookupError, TypeError):
+                names = []
+            if names != [name for name, _ in groupby(map(self.pictures.name, self.span(part)))]:
+                hint = "delete it: the same command makes it again"
+                raise DataError("is damaged", where=self.file(part), hint=hint)
+            yield from found
 
     def join(self) -> int:
         """Make the table of all parts, remove them, and return how many images could not be read."""
@@ -168,15 +181,17 @@ class _Work:
                 unreadable += row["error"] is not None
                 yield row
 
-        with appearing(self.path) as file:
+        with appearing(self.folder / JOINED) as file:  # there, so that one that was killed leaves nothing elsewhere
             WRITERS[self.path.suffix.lower()](file, self.columns, counted())
+        (self.folder / JOINED).replace(self.path)
         self.remove()
         return unreadable
 
     def remove(self) -> None:
         """Remove all parts: at once for whoever looks, so that half of them are never taken for what is done."""
-        with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=self.path.parent) as beside:
-            shutil.move(self.folder, beside)
+        if self.folder.exists():
+            self.folder.rename(self.gone)
+        shutil.rmtree(self.gone, ignore_errors=True)
 
 
 def _begin(work: _Work, share: Share, overwrite: bool) -> None:
@@ -184,20 +199,23 @@ def _begin(work: _Work, share: Share, overwrite: bool) -> None:
     if overwrite and share.size > 1:
         hint = f"delete {work.path} and {work.folder} first"
         raise InputError("several processes cannot overwrite", where="--overwrite", hint=hint)
+    shutil.rmtree(work.gone, ignore_errors=True)
     known = _known(work)
+    anew = not known.pop(OVERWRITING, False) and overwrite
     complete = known == work.about and work.done() >= set(work.every)
     if work.path.exists() and not overwrite and not complete:
         raise DataError("exists", where=work.path, hint="choose another --table, or replace it with --overwrite")
-    if known and known != work.about:
+    if known and (anew or known != work.about):
         if not overwrite:
             other = next(key for key, value in work.about.items() if known.get(key) != value)
             hint = "undo that to go on, or start again with --overwrite"
             raise DataError(f"holds parts of a prediction with another {other}", where=work.folder, hint=hint)
         work.remove()
-    if known != work.about:
+    if anew or known != work.about:
         work.folder.mkdir(parents=True, exist_ok=True)
+        about = work.about | ({OVERWRITING: True} if overwrite else {})
         with appearing(work.folder / ABOUT) as file:
-            file.write_text(json.dumps(work.about, indent=1) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _known(work: _Work) -> dict[str, Any]:

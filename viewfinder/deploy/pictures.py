@@ -43,8 +43,8 @@ class Pictures:
     def name(self, row: int) -> str:
         """Return an image's name: "photos/more/tom.jpg", "test.csv row 17"."""
         before, images, inside = self._place(row)
-        # a name that is no UTF-8 is told with question marks: no file of ours could hold it
-        return (before + images.where(inside)).encode("utf-8", "replace").decode()
+        # what of a name is no UTF-8 is told by its bytes: no file of ours could hold it
+        return (before + images.where(inside)).encode("utf-8", "backslashreplace").decode()
 
     def load(self, row: int) -> NDArray[np.uint8]:
         """Return an image (H, W, C). Raises DataError where it cannot be read."""
@@ -52,10 +52,15 @@ class Pictures:
         return images[inside]
 
     def digest(self) -> str:
-        """Return a digest of all names in their order."""
+        """Return a digest of all names in their order, and of what is known of the images without reading files.
+
+        It is the same on every machine that sees the same images.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for row in range(len(self)):
             digest.update(self.name(row).encode() + b"\n")
+        for _, images in self.columns:
+            digest.update(images.sizes() if isinstance(images, FileImages) else images.fingerprint().encode())
         return digest.hexdigest()
 
     def column(self) -> Images:
@@ -92,11 +97,17 @@ def find_pictures(sources: Sequence[Path]) -> Pictures:
 
     A list is a text file that ends in .txt, with the path of an image in each line, relative to the list's folder.
     Sources stay in the order given, lines of a list too; images of a folder are sorted by their paths.
+    Names begin with a folder's last name; where images of two sources had the same, with all that was given of it.
 
     Raises:
         DataError: a source is not there, or holds no images.
     """
-    return Pictures(tuple(_column(source) for source in sources))
+    pictures = Pictures(tuple(_column(source) for source in sources))
+    if len(sources) == 1 or len({pictures.name(row) for row in range(len(pictures))}) == len(pictures):
+        return pictures
+    folders = ["" if source.parent == Path() else f"{source.parent.as_posix()}/" for source in sources]
+    longer = [(f"{folder}{before}", images) for folder, (before, images) in zip(folders, pictures.columns, strict=True)]
+    return Pictures(tuple(longer))
 
 
 def _column(source: Path) -> tuple[str, Images]:
@@ -120,11 +131,11 @@ def _files_below(folder: Path) -> tuple[str, ...]:
 
 def _listed(file: Path) -> tuple[str, ...]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # names may hold what other line ends are made of
     except UnicodeDecodeError:
         raise DataError("is not UTF-8 text", where=file, hint="a list has the path of an image in each line") from None
     paths = tuple(line.strip() for line in lines if line.strip())
-    if not any((file.parent / path).is_file() for path in paths):
+    if not any(os.path.isfile(file.parent / path) for path in paths):  # noqa: PTH113 - a Path's raises where it may not look
         hint = "a list has the path of an image in each line, relative to the list's folder"
         raise DataError("names no file that is there", where=file, hint=hint)
     return paths

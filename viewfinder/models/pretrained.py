@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from viewfinder.data.store import cache_folder
+from viewfinder.data.store import OWN, cache_folder
 from viewfinder.errors import InputError
 
 __all__ = ["copy_weights", "fetched", "pretrained_file"]
@@ -41,7 +41,7 @@ def pretrained_file(wanted: str, url: str, prefix: str) -> Path:
             hint = f"name a .safetensors file, or {DOWNLOADED!r}"
             raise InputError("no such file", where=path, hint=hint)
         return path
-    path = cache_folder() / ("-".join(url.split("/")[3:5]) + ".safetensors")
+    path = cache_folder() / (OWN + "-".join(url.split("/")[3:5]) + ".safetensors")
     return path if path.is_file() else fetched(url, prefix, path)
 
 
