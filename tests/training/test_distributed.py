@@ -79,6 +79,19 @@ vf.train(vf.read(job.pop("source")), **job)
 group = weakref.ref(dist.group.WORLD)
 """
 
+ENDED = """
+import json, sys, time
+import viewfinder as vf
+from viewfinder.training.loop import Session
+save = Session.save
+def slowly(*about):  # as to a disk that is far away
+    time.sleep(0.5 if about[0].progress.ended else 0)
+    return save(*about)
+Session.save = slowly
+job = json.loads(sys.argv[1])
+sys.stdout.write(vf.train(vf.read(job.pop("source")), **job).ended + chr(10))
+"""
+
 
 def torchrun(*arguments: str, restarts: int = 0, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Start two processes and wait for them."""
@@ -100,7 +113,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     xy[rng.random(ROWS) < 0.6, 0] = np.nan
     names = ("left_eye", "right_eye")
     write(Dataset("keypoints", names, images, PointSets(xy)), folder / "keypoints.npz", "npz")
-    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED), ("ending.py", ENDING)):
+    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED), ("ending.py", ENDING), ("ended.py", ENDED)):
         (folder / name).write_text(text)
     return folder
 
@@ -221,6 +234,12 @@ def test_the_processes_have_parted_before_the_interpreter_ends(folder: Path) -> 
     assert ended.returncode == 0, ended.stderr
 
 
+def test_a_training_has_ended_for_all_processes_when_it_has_for_one(folder: Path) -> None:
+    ended = torchrun("ended.py", json.dumps(job(folder, "digits") | {"out": "ended"}), cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["steps", "steps"]
+
+
 def test_shares_are_disjoint_and_complete_and_each_member_gets_its_own_samples() -> None:
     shares = [Team(rank, 2).share(12, members=3).places for rank in range(2)]
     assert sorted(np.concatenate(shares)) == list(range(12))
@@ -251,7 +270,7 @@ def test_the_shares_of_a_batch_are_together_the_batch_of_one_process(backend: Li
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
-    message = r"train.batch: batches of 250 cannot be shared evenly by 4 processes and 2 members; .* multiple of 8: 248"
+    message = r"batches of 250 cannot be shared evenly by 4 processes and 2 members; .* multiple of 8, such as 248"
     with pytest.raises(RecipeError, match=message):
         Team(0, 4).share(250, members=2)
 
@@ -261,13 +280,16 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     [
         ({"WORLD_SIZE": "many"}, "WORLD_SIZE: is 'many' instead of a number"),
         ({"WORLD_SIZE": "2"}, "environment: RANK is not set"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "environment: there is no process 2 of 2"),
+        ({"WORLD_SIZE": "0", "RANK": "0"}, "environment: there is no process 0 of 0"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "99999"}, "environment: MASTER_PORT is 99999, which is no"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "abc"}, "MASTER_PORT: is 'abc' instead of a number"),
     ],
 )
 def test_what_a_launcher_says_wrongly_is_one_line(
     said: dict[str, str], what: str, folder: Path, viewfinder: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    for name, value in said.items():
+    for name, value in ({"RANK": "", "MASTER_ADDR": "localhost", "MASTER_PORT": "29511"} | said).items():
         monkeypatch.setenv(name, value)
     done = viewfinder("train", folder / "digits.npz")
     assert done.code == 2

@@ -75,6 +75,38 @@ def test_minutes_fix_the_number_of_steps_and_record_it(squares: Dataset, tmp_pat
     assert begun["seconds_per_step"] > 0
 
 
+def test_a_goal_that_nobody_would_measure_is_refused_and_what_else_waits_for_it_is_told(
+    squares: Dataset, tmp_path: Path
+) -> None:
+    changes = QUICK | {"data.val": 0, "train.patience": 2}
+    with pytest.raises(RecipeError, match=r"accuracy is not measured: there are no validation samples; raise data.val"):
+        vf.train(squares, recipe="digits", epochs=1, until="accuracy>=0.5", changes=changes, out=tmp_path / "run")
+    run = vf.train(squares, recipe="digits", epochs=1, until="train_loss<=9", changes=changes, out=tmp_path / "run")
+    assert run.ended == "until"
+    assert events_of(run, "start")[0]["notes"] == ["nothing is kept back to validate on: train.patience can do nothing"]
+
+
+def test_a_normalisation_that_would_see_one_value_is_refused_before_anything_is_written(
+    squares: Dataset, tmp_path: Path
+) -> None:
+    single = {"train.batch": 2, "model.widths": [4, 4, 4, 4], "model.depths": [1, 1, 1, 1], "model.unpadded": 0}
+    with pytest.raises(RecipeError, match="batches of 2 leave a normalisation with one value of a channel"):
+        vf.train(squares, recipe="digits", epochs=1, changes=QUICK | single, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    changes = QUICK | {"train.batch": 2, "data.val": 0, "data.size": 28}
+    assert vf.train(squares, recipe="digits", epochs=0.1, changes=changes, out=tmp_path / "run").ended
+
+
+def test_validation_samples_of_which_none_is_complete_are_none(tmp_path: Path) -> None:
+    xy = np.full((20, 2, 2), 5, np.float32)
+    images = ArrayImages.of(np.zeros((20, 16, 16), np.uint8))
+    known = Dataset("keypoints", ("left_eye", "right_eye"), images, PointSets(xy))
+    unknown = Dataset("keypoints", known.names, images, PointSets(np.full_like(xy, np.nan)))
+    changes = {"data.complete": True, "data.size": 16, "train.batch": 4, "data.similar": False}
+    with pytest.raises(DataError, match=r"no validation samples that are complete \(data.complete\)"):
+        vf.train(known, unknown, recipe="keypoints", epochs=1, changes=changes, out=tmp_path / "run")
+
+
 def test_what_the_minutes_change_and_that_they_are_few_is_told(squares: Dataset, tmp_path: Path) -> None:
     run = vf.train(squares, recipe="digits", minutes=0.001, changes=QUICK, out=tmp_path / "few")
     assert events_of(run, "start")[0]["notes"] == [

@@ -123,7 +123,7 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}
     watch.wait("preparing")
-    return begin(dataset, recipe=load_recipe(chosen, changes), on_event=watch.see, **given)
+    return begin(dataset, recipe=chosen, changes=changes, on_event=watch.see, **given)
 
 
 def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib import import_module
 
 import torch
@@ -35,7 +36,7 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
 
     Raises:
         RecipeError: the network, an option or its value is not known or not valid, images are too small for it, or a
-            batch for its members.
+            batch for its members or its normalisation.
     """
     options = options_of(recipe)
     if options.members > recipe.train.batch:
@@ -44,6 +45,8 @@ def build_network(recipe: Recipe, outputs: int) -> nn.Module:
     members = [options.build(recipe.data, outputs) for _ in range(options.members)]
     network = members[0] if len(members) == 1 else Members(members)
     _try_size(network, recipe)
+    if recipe.train.batch < 2 * options.members:
+        _try_batch(network, recipe)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -65,6 +68,17 @@ def _try_size(network: nn.Module, recipe: Recipe) -> None:
         what = f"images of {size} × {size} pixels are too small for the network {recipe.model['name']!r}"
         raise RecipeError(what, where=recipe.name, hint="raise data.size or take stages away") from None
     network.train()
+
+
+def _try_batch(network: nn.Module, recipe: Recipe) -> None:
+    """See that a normalisation has two values at least of each channel, where each member sees a single sample."""
+    size, batch = recipe.data.size, recipe.train.batch
+    with torch.random.fork_rng(), torch.no_grad():
+        try:
+            copy.deepcopy(network).train()(torch.zeros(batch, size, size, recipe.data.channels, dtype=torch.uint8))
+        except ValueError:
+            what = f"batches of {batch} leave a normalisation with one value of a channel, which has no spread"
+            raise RecipeError(what, where=recipe.name, hint="raise train.batch") from None
 
 
 def options_of(recipe: Recipe) -> Network:

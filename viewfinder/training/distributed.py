@@ -77,10 +77,11 @@ class Team:
         parts = members * self.size
         if batch % parts:
             each = f" and {members} members" if members > 1 else ""
+            fits = max(1, round(batch / parts)) * parts
             raise RecipeError(
                 f"batches of {batch} cannot be shared evenly by {self.size} processes{each}",
                 where="train.batch",
-                hint=f"choose a multiple of {parts}: {max(1, round(batch / parts)) * parts}",
+                hint=f"choose a multiple of {parts}, such as {fits}, or another number of processes",
             )
         return Share(np.arange(batch).reshape(members, self.size, -1)[:, self.rank].flatten(), batch)
 
@@ -176,6 +177,10 @@ def join() -> Team:
 
 def _connect() -> None:
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    rank, size, port = _said("RANK", 0), _said("WORLD_SIZE", 1), _said("MASTER_PORT", 1)
+    if not (rank < size and 0 < port < 2**16):
+        what = f"there is no process {rank} of {size}" if rank >= size else f"MASTER_PORT is {port}, which is no port"
+        raise RunError(what, where="environment", hint="start with torchrun, or unset WORLD_SIZE")
     if missing or not dist.is_available():
         what = f"{missing[0]} is not" if missing else "torch.distributed is not there, but WORLD_SIZE is"
         raise RunError(f"{what} set", where="environment", hint="start with torchrun, or unset WORLD_SIZE")

@@ -41,8 +41,11 @@ class Goal:
             raise RecipeError(f"unknown metric {name!r}", where=where, hint=nearest(name, names))
         return goal
 
-    def check(self, metrics: Sequence[Metric], recipe: str) -> None:
-        """Raise RecipeError where no model can reach it."""
+    def check(self, metrics: Sequence[Metric], recipe: str, validated: bool = True) -> None:
+        """Raise RecipeError where no model can reach it, or nobody would know: only `train_loss` is not validated."""
+        if not validated and self.metric != "train_loss":
+            what = f"{self.metric} is not measured: there are no validation samples"
+            raise RecipeError(what, where=f"{recipe}: train.until", hint="raise data.val, or name train_loss")
         up = next((metric.higher_is_better for metric in metrics if metric.name == self.metric), None)
         if up is not None and self._asks_too_much(up):
             end, hint = ("at most 1", "write 99 % as 0.99") if up else ("at least 0", "raise it")

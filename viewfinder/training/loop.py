@@ -68,6 +68,11 @@ class Progress:
     ended: str = ""
     """Why the training is over; empty while it is not."""
 
+    def at_end(self, reason: str) -> dict[str, Any]:
+        """Return what is told at the end beside when it was."""
+        waited = _share(self.data_seconds, self.seconds)
+        return {"reason": reason, "best": self.best, "best_step": self.best_step, "waited": waited}
+
     @property
     def unvalidated(self) -> bool:
         """Whether the last step shall be validated, and was not yet."""
@@ -146,12 +151,12 @@ class Session:
         """Return the weights that are validated and exported: the averaged ones where there are any."""
         return self.averages.values if self.averages else dict(self.network.state_dict())
 
-    def save(self, name: str) -> Path:
-        """Write the checkpoint `last` (all that a resume needs) or `best` (the shipped weights)."""
+    def save(self, name: str, folder: Path | None = None) -> Path:
+        """Write the checkpoint `last` (all that a resume needs) or `best` (the shipped weights), into its folder."""
         weights = {f"network.{key}": value for key, value in self.shipped().items()}
         if name == "last":
             weights = self._everything()
-        return save_checkpoint(self.folder, name, self.progress.step, weights, asdict(self.progress))
+        return save_checkpoint(folder or self.folder, name, self.progress.step, weights, asdict(self.progress))
 
     def restore(self) -> None:
         """Go back to the checkpoint `last`. Raises RunError when it is missing or damaged."""
@@ -206,8 +211,8 @@ def train_steps(
             if session.recorded and (why := session.recorded.told()):
                 pace.say("note", what=why)
             reason = _take_stock(session, pace, stopping)
-    waited = _share(progress.data_seconds, progress.seconds)
-    pace.say("end", reason=reason, best=progress.best, best_step=progress.best_step, waited=waited)
+    pace.say("end", **progress.at_end(reason))
+    session.team.any(True)  # who returns sooner would find what is about to be replaced
     return reason
 
 
@@ -380,10 +385,13 @@ class _Pace:
         return self.clock() - self.saved >= SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, name: str) -> None:
+        begun = self.clock()
         check_all_finite(self.session)
         if self.session.team.leads:
             self.say("checkpoint", name=name, file=self.session.save(name).name)
-        self.saved = self.clock() if name == "last" else self.saved
+        now = self.clock()
+        self.spoke += now - begun
+        self.saved = now if name == "last" else self.saved
 
     def say(self, kind: str, **about: Any) -> None:
         progress = self.session.progress

@@ -18,7 +18,7 @@ FEW_STEPS = 50
 
 
 def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = False) -> list[str]:
-    """Return what is done in another way because the set is large, or for the sake of the minutes.
+    """Return what is done in another way because of the set, or for the sake of the minutes.
 
     Args:
         crowded: one thread is used because other programs keep the cores busy.
@@ -32,6 +32,10 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
     ]
     if minutes and session.progress.total < FEW_STEPS:
         notes.append(f"so few steps teach nearly nothing: give it more than {time}")
+    spec = session.recipe
+    waits = {"train.patience": spec.train.patience, 'optim.schedule = "plateau"': spec.optim.schedule == "plateau"}
+    if idle := [name for name, wanted in waits.items() if wanted and "val" not in parts]:
+        notes.append(f"nothing is kept back to validate on: {' and '.join(idle)} can do nothing")
     if crowded:
         notes.append(
             "other programs keep the cores busy: one thread is much faster now, so one is used (train.threads)"

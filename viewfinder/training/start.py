@@ -6,19 +6,17 @@ All that can be wrong with the input is found before the run folder is made.
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from safetensors.numpy import save as save_arrays
 
 import viewfinder
 from viewfinder import tasks
@@ -30,10 +28,10 @@ from viewfinder.errors import DataError, RecipeError, RunError, nearest
 from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
 from viewfinder.training import events
-from viewfinder.training.checkpoint import write_text
 from viewfinder.training.claim import claimed
 from viewfinder.training.device import chosen_device, quiet_torch, settled
 from viewfinder.training.distributed import Team, join, launch, restarted
+from viewfinder.training.folders import make_folder, new_folder
 from viewfinder.training.goals import Goal
 from viewfinder.training.loader import Loader
 from viewfinder.training.loop import Session, train_steps
@@ -51,6 +49,8 @@ MOST_COMPARED = 20_000
 """Images of a large set among which near-duplicates are still looked for before the first step."""
 _OVER = {"steps": "all steps are done", "until": "its goal is reached", "patience": "nothing got better for long"}
 """Why a training ended, in words."""
+_trainings = count(1)
+"""A script may train several times: after a restart of torchrun the second training goes on with the second run."""
 
 
 def train(
@@ -86,21 +86,21 @@ def train(
         NonFiniteError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
     """
-    changed = dict(changes or {}) | _length(minutes, epochs, until)
+    changed, number = dict(changes or {}) | _length(minutes, epochs, until), next(_trainings)
     team = join()
     where = chosen_device(device, team)
     wanted = team.agreed(settled(load_recipe(recipe, changed), where))
     with team.in_turn():
         parts = _parts(dataset, val, wanted)
-    begun = team.agreed(_begun(out, wanted))
-    folder = begun or team.agreed(_new_folder(out, wanted) if team.leads else Path())
+    begun = team.agreed(_begun(out, wanted, number))
+    folder = begun or team.agreed(new_folder(out, wanted) if team.leads else Path())
     threads = wanted.train.threads or team.threads
     with quiet_torch(threads, where):
         with team.in_turn():
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
             return _go_on(Run(begun, open_run(begun).info, parts), session, on_event)
-        return _begin(folder, parts, session, on_event)
+        return _begin(folder, parts, session, on_event, named=out is not None, number=number)
 
 
 def resume(folder: str | Path, *, data: str | Path | None = None, on_event: events.Reader | None = None) -> Run:
@@ -137,13 +137,23 @@ def _length(minutes: float | None, epochs: float | None, until: str | None) -> d
     return changes if epochs is None else {**changes, "train.minutes": None}
 
 
-def _begin(folder: Path, parts: Mapping[str, Dataset], session: Session, on_event: events.Reader | None) -> Run:
+def _begin(
+    folder: Path,
+    parts: Mapping[str, Dataset],
+    session: Session,
+    on_event: events.Reader | None,
+    *,
+    named: bool,
+    number: int,
+) -> Run:
     _compile(session, on_event)
     planned = _plan(session, parts)
-    info = session.team.agreed(_info(session, parts, torch.get_num_threads()))
+    info = session.team.agreed(_info(session, parts, torch.get_num_threads(), number))
     _same_data(info, parts)
     if session.team.leads:
-        _make_folder(folder, session, info, parts)
+        known = arrays(parts, session.recipe, session.loader.pixels)
+        folder = make_folder(folder, session, info, known, named=named)
+    folder = session.team.agreed(folder)
     with claimed(folder, session.team.leads):
         return _go(Run(folder, info, parts), session, planned, on_event)
 
@@ -157,15 +167,24 @@ def _gone_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     _same_data(run.info, run.known)
     _restore(session)
     progress, team = session.progress, session.team
-    if progress.ended and (restarted() or (launch() and run.info.get("launch") == launch())):
-        return run  # a process was lost after the last step
     if progress.ended:
+        if team.leads and not run.ended:  # the process was lost before it could say so
+            at = {"step": progress.step, "epoch": _epoch(session, progress.step), "seconds": round(progress.seconds, 3)}
+            events.append_to(run.folder / "events.jsonl")({"event": "end", **at, **progress.at_end(progress.ended)})
+        if launch() in _launches(run):
+            return run
         raise RunError(f"is over already: {_OVER[progress.ended]}", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
     if team.leads:
         events.trim(run.folder / "events.jsonl", progress.step, unvalidated=progress.unvalidated)
-    resumed = {"event": "resume", "step": progress.step, "seconds": progress.seconds, "total": progress.total}
+    resumed: events.Event = {"event": "resume", "step": progress.step, "seconds": progress.seconds}
+    resumed |= {"total": progress.total} | ({"launch": launch()} if launch() else {})
     return _go(run, session, resumed, on_event)
+
+
+def _launches(run: Run) -> set[str]:
+    """Return the launches of torchrun that have trained the run."""
+    return {run.info.get("launch", ""), *(event.get("launch", "") for event in run.events())} - {""}
 
 
 def _left_to_do(run: Run) -> str:
@@ -216,16 +235,20 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
                 where=recipe.name,
                 hint="see `viewfinder recipes`",
             )
-    if val is not None and not len(val):
-        raise DataError("there are no validation samples", where=val.name, hint="leave val out to split some off")
     if val is None:
         dataset, val = split_for(dataset, recipe)
-    elif val.names != dataset.names:
+        return {"train": dataset} | ({"val": val} if val is not None else {})
+    if val.names != dataset.names:
         raise DataError("the validation samples have other names than the training samples", where=val.name)
-    elif recipe.data.complete:
+    if recipe.data.complete:
         dataset = dataset.select(dataset.labelled().complete())
         val = val.select(val.labelled().complete())
-    return {"train": dataset} | ({"val": val} if val is not None else {})
+    if not len(val):
+        that = " that are complete (data.complete)" if recipe.data.complete else ""
+        raise DataError(
+            f"there are no validation samples{that}", where=val.name, hint="leave val out to split some off"
+        )
+    return {"train": dataset, "val": val}
 
 
 def _session(
@@ -242,7 +265,7 @@ def _session(
         )
     goal = Goal.parse(recipe.train.until, task.metrics, recipe.name) if recipe.train.until else None
     if goal and fresh:
-        goal.check(task.metrics, recipe.name)
+        goal.check(task.metrics, recipe.name, validated="val" in parts)
     task.prepare(dataset.labelled())
     torch.manual_seed(recipe.train.seed)
     network = task.build()
@@ -315,28 +338,14 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
     return start | {"total": progress.total, "validations": len(progress.validate_after)}
 
 
-def _new_folder(out: str | Path | None, recipe: Recipe) -> Path:
-    if out is None:
-        taken = (Path("runs") / f"{recipe.name}-{i}" for i in range(1, 10**6))
-        return next(folder for folder in taken if not folder.exists())
-    folder = Path(out)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise _taken(folder)
-    return folder
-
-
-def _taken(folder: Path) -> RunError:
-    hint = f"choose another folder, or go on with `viewfinder train --resume {folder}`"
-    return RunError("exists already", where=folder, hint=hint)
-
-
-def _begun(out: str | Path | None, recipe: Recipe) -> Path | None:
-    """Return the run that this launch of torchrun began with this recipe, before it lost a process."""
+def _begun(out: str | Path | None, recipe: Recipe, number: int) -> Path | None:
+    """Return the run that this launch of torchrun began as its so many-th, before it lost a process."""
     known = [Path(out)] if out else Path("runs").glob(f"{recipe.name}-*") if restarted() else []
     for folder in known if launch() else []:
         with contextlib.suppress(RunError):
             info = open_run(folder).info
-            if info.get("launch") == launch() and info["recipe"] == as_json(recipe):
+            mine = info.get("launch") == launch() and info.get("number") == number
+            if mine and info["recipe"] == as_json(recipe):
                 return folder
     return None
 
@@ -349,26 +358,7 @@ def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
             raise DataError(what, where=part.source or part.name, hint="give every process the same data")
 
 
-def _make_folder(folder: Path, session: Session, info: dict[str, Any], parts: Mapping[str, Dataset]) -> None:
-    """Make the run folder with its first checkpoint, so that it can be resumed from here on; all or nothing.
-
-    Raises RunError where another training has made it since its name was chosen.
-    """
-    known = arrays(parts, session.recipe, session.loader.pixels)
-    try:
-        (folder / "checkpoints").mkdir(parents=True)
-    except FileExistsError:
-        raise _taken(folder) from None
-    try:
-        (folder / "split.safetensors").write_bytes(save_arrays(known))
-        write_text(folder / "run.json", json.dumps(info, indent=1))
-        session.save("last")
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[str, Any]:
+def _info(session: Session, parts: Mapping[str, Dataset], threads: int, number: int) -> dict[str, Any]:
     return {
         "recipe": as_json(session.recipe),
         "names": list(parts["train"].names),
@@ -386,5 +376,6 @@ def _info(session: Session, parts: Mapping[str, Dataset], threads: int) -> dict[
             "opencv": cv2.__version__,
         },
         "launch": launch(),
+        "number": number,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
