@@ -119,12 +119,13 @@ def test_links_are_followed_but_not_round_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "set" / "cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set" / "dog" / "up").symlink_to(tmp_path / "set")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set" / "cat")
+    (tmp_path / "set" / "dog" / "itself").symlink_to("itself")
     data = vf.read(tmp_path / "set")
     assert data.names == ("cat", "dog") and names_of(data) == ["cat"] * 2 + ["dog"] * 3
 
 
 def test_only_what_is_hidden_is_passed_over(tmp_path: Path) -> None:
-    for name in ("a.png", "__b.png", "__c/d.png", ".e.png", ".f/g.png", "__MACOSX/h.png"):
+    for name in ("a.png", "__b.png", "__c/d.png", ".e.png", ".f/g.png", "__MACOSX/h.png", "lost+found/i.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert Source(tmp_path).files() == ["__b.png", "__c/d.png", "a.png"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -18,8 +19,6 @@ import pytest
 import viewfinder as vf
 from tests.commands import Commands
 from tests.deploy.bright import bright_detector, bright_images
-from viewfinder.deploy import bulk
-from viewfinder.errors import DataError
 
 KEYS = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX")
 COLUMNS = ["image", "width", "height", "class", "score", "x0", "y0", "x1", "y1", "error"]
@@ -143,7 +142,22 @@ def test_images_of_two_folders_of_one_name_are_told_apart(viewfinder: Commands, 
     ]
 
 
-@pytest.mark.parametrize("content", ["", '{"image', '{"image": "photos/00000.png", "error": null}\n', "[]\n"])
+def test_an_image_that_one_list_names_twice_is_no_reason_for_longer_names(
+    viewfinder: Commands, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    names = ["photos/00001.png", str(photos / "00002.png"), "photos/00001.png"]
+    (tmp_path / "list.txt").write_text("\n".join(names), encoding="utf-8")
+    bright_images(tmp_path / "more", 1)
+    assert (
+        viewfinder("predict", model, tmp_path / "list.txt", tmp_path / "more", "--table", tmp_path / "t.csv").code == 0
+    )
+    told = [row["image"] for row in csv.DictReader((tmp_path / "t.csv").read_text(encoding="utf-8").splitlines())]
+    assert told == [*names, "more/00000.png"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"image', '{"image": "photos/00000.png", "error": null}\n', "[]\n", "no error"]
+)
 def test_a_damaged_part_is_named_and_can_be_made_again(
     viewfinder: Commands, model: Path, photos: Path, tmp_path: Path, content: str
 ) -> None:
@@ -151,7 +165,7 @@ def test_a_damaged_part_is_named_and_can_be_made_again(
     viewfinder("predict", model, photos, "--table", table, "--rank", 0, "--world-size", 2)
     part = tmp_path / "table.csv.parts" / "000000.jsonl"
     whole = part.read_bytes()
-    part.write_text(content)
+    part.write_text(whole.decode().replace(', "error": null', "") if content == "no error" else content)
     refused = viewfinder("predict", model, photos, "--table", table)
     assert refused.code == 2 and "000000.jsonl: is damaged; delete it" in refused.err and not table.exists()
     part.unlink()
@@ -164,19 +178,24 @@ def test_overwriting_starts_again_and_goes_on_where_it_was_stopped_itself(
     viewfinder: Commands, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, part = tmp_path / "table.csv", tmp_path / "table.csv.parts" / "000000.jsonl"
+    replace = Path.replace
 
     def of_an_image_that_has_changed_since() -> None:
         part.write_text(part.read_text(encoding="utf-8").replace('"width": 64', '"width": 1'), encoding="utf-8")
 
-    def stop(work: object) -> int:
-        raise DataError("stopped")
+    def stop(path: Path, target: Path) -> Path:
+        if target == table:
+            raise OSError(errno.EACCES, "stopped", str(path))
+        return replace(path, target)
 
     again = ("predict", model, photos, "--table", table)
     viewfinder(*again, "--rank", 0, "--world-size", 2)
     of_an_image_that_has_changed_since()
     with monkeypatch.context() as stopping:
-        stopping.setattr(bulk._Work, "join", stop)
-        assert viewfinder(*again, "--overwrite").code == 2 and '"width": 1' not in part.read_text(encoding="utf-8")
+        stopping.setattr(Path, "replace", stop)
+        refused = viewfinder(*again, "--overwrite")
+        assert refused.code == 2 and refused.err.startswith(f"viewfinder: {table}: ")
+    assert '"width": 1' not in part.read_text(encoding="utf-8")
     of_an_image_that_has_changed_since()
     assert viewfinder(*again, "--overwrite").code == 1
     assert ",1,48," in table.read_text(encoding="utf-8"), "what it had done itself was done again"

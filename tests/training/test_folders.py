@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.reading import write
 from viewfinder.data.targets import Labels
 from viewfinder.errors import RunError
-from viewfinder.training import folders, start
+from viewfinder.training import start
 
 QUICK = {"train.batch": 16, "data.size": 16, "data.val": 0.25, "model.widths": [8], "model.depths": [1]}
 
@@ -52,30 +54,39 @@ def train(data: Dataset, out: str | None = None, **more: Any) -> vf.Run:
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
-@pytest.mark.parametrize("step", ["write_text", "_rename", "_fill"])
+@pytest.mark.parametrize(("what", "after"), [("write_bytes", 0), ("rename", 0), ("rename", 1), ("rename", 2)])
 def test_stopped_while_it_is_made_a_folder_is_not_there(
-    noise: Dataset, here: Path, monkeypatch: pytest.MonkeyPatch, step: str, there: bool
+    noise: Dataset, here: Path, monkeypatch: pytest.MonkeyPatch, what: str, after: int, there: bool
 ) -> None:
     if there:
         (here / "run").mkdir()
+    real, calls = getattr(Path, what), count()
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop(path: Path, *about: Any) -> Any:
+        if next(calls) == after:
+            raise KeyboardInterrupt
+        return real(path, *about)
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(folders, step, stop)
-        if step == ("_rename" if there else "_fill"):
-            assert train(noise, "run").ended, "that step is not for such a folder"
+        stopping.setattr(Path, what, stop)
+        if after and not there:
+            assert train(noise, "run").ended, "a new folder is renamed as a whole"
             return
         with pytest.raises(KeyboardInterrupt):
             train(noise, "run")
-    assert (here / "run").exists() == there and not list(here.glob("**/*.json"))
+    assert (here / "run").exists() == there and not list(here.rglob("*.*"))
     assert train(noise, "run").ended == "steps"
 
 
-def test_what_a_killed_process_left_of_a_folder_is_in_nobodys_way(noise: Dataset, here: Path) -> None:
-    (here / "run" / ".making-1234").mkdir(parents=True)
+def test_what_a_killed_process_left_of_a_folder_is_in_nobodys_way_and_goes_after_a_day(
+    noise: Dataset, here: Path
+) -> None:
+    old, fresh = (here / "run" / f".making-{name}" for name in ("old", "fresh"))
+    for left in (old, fresh):
+        left.mkdir(parents=True)
+    os.utime(old, (1e9, 1e9))
     assert train(noise, "run").ended == "steps"
+    assert fresh.exists() and not old.exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
@@ -91,12 +102,11 @@ def test_trainings_that_nobody_named_take_the_next_number(noise: Dataset, here: 
     assert vf.open_run("runs/digits-1").ended == "steps"
 
 
-def test_a_run_whose_process_was_lost_before_it_could_say_that_it_is_over_says_so(
-    noise: Dataset, viewfinder: Commands
-) -> None:
+@pytest.mark.parametrize("left", ["", '{"event": "end", "st'], ids=["no line", "half a line"])
+def test_a_run_whose_process_was_lost_before_it_could_say_that_it_is_over_says_so(noise: Dataset, left: str) -> None:
     run = train(noise, "run")
     said = (run.folder / "events.jsonl").read_text().splitlines()
-    (run.folder / "events.jsonl").write_text("\n".join(said[:-1]) + "\n")
+    (run.folder / "events.jsonl").write_text("\n".join([*said[:-1], left]))
     assert not run.ended
     with pytest.raises(RunError, match="is over already: all steps are done"):
         vf.resume(run.folder)
@@ -111,12 +121,20 @@ def test_after_a_restart_each_training_of_a_script_goes_on_with_its_own_run(nois
     assert train(noise).folder == Path("runs/digits-3"), "the third one is new"
 
 
+def test_after_a_restart_a_named_run_is_found_whatever_was_done_before_it(noise: Dataset, restarted: Any) -> None:
+    restarted(0)
+    train(noise, "first")
+    train(noise, "second")
+    restarted(1)
+    assert train(noise, "second").ended == "steps", "the script left out what it had done"
+
+
 def test_a_run_that_is_over_is_no_success_of_another_launch_however_often_it_starts(
     noise: Dataset, restarted: Any
 ) -> None:
     run = train(noise, "run")
-    for count in (0, 1):
-        restarted(count)
+    for times in (0, 1):
+        restarted(times)
         with pytest.raises(RunError, match="is over already"):
             vf.resume(run.folder)
 

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,6 +49,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 Progress = Callable[[int, int], None]
 _EACH, _EACH_PIXELS = 16, 16 * 128 * 128
 """Images that a thread takes at a time, and their pixels at most: handing over costs time, keeping them memory."""
+_ASKING, _ASKED = 16, 256
+"""So many threads ask the system for the sizes of so many files each: on a disk far away an answer takes its time."""
 _BEGINNING = 1 << 16
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
@@ -232,8 +234,14 @@ class FileImages:
         if not self._in_folder:
             infos = [self._archive().getinfo(name) for name in self.paths]
             return np.array([(info.file_size, info.CRC) for info in infos], dtype=np.int64).reshape(-1, 2)
-        states = np.zeros((len(self.paths), 2), dtype=np.int64)
-        for state, name in zip(states, self.paths, strict=True):
+        pieces = [self.paths[first : first + _ASKED] for first in range(0, len(self.paths), _ASKED)]
+        with ThreadPoolExecutor(_ASKING) as pool:
+            states = [np.zeros((0, 2), dtype=np.int64), *pool.map(self._states, pieces)]
+        return np.concatenate(states)
+
+    def _states(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        states = np.zeros((len(paths), 2), dtype=np.int64)
+        for state, name in zip(states, paths, strict=True):
             with contextlib.suppress(OSError, ValueError):
                 status = os.stat(self._path(name))  # noqa: PTH116 - as above
                 state[:] = status.st_size, status.st_mtime_ns

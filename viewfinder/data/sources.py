@@ -30,6 +30,9 @@ ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Uni
 """What Python raises while a damaged zip is opened or a member is read."""
 
 
+_OF_SYSTEMS = {"__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"}
+
+
 class Source:
     """A folder, a zip or a single file, and the files in it.
 
@@ -128,25 +131,33 @@ class Source:
 
 
 def _hidden(name: str) -> bool:
-    """Whether a file or folder is passed over: by its dot, or because macOS lays it into each of its zips."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a file or folder is passed over: by its dot, or because a system lays it into zips or on disks."""
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
-def _below(folder: Path, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+def _below(folder: Path, inside: str = "", above: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yield the paths of the files below a folder; a link into a folder that it lies in itself leads nowhere."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
     try:
-        status = folder.stat()
         with os.scandir(folder) as found:
-            entries = [(entry.name, entry.is_dir()) for entry in found if not _hidden(entry.name)]
+            entries = [entry for entry in found if not _hidden(entry.name)]
     except OSError as error:
-        hint = "see that you may read it, or name the folders beside it"
+        hint = "see that you may read it"
         raise DataError(f"cannot be read: {error.strerror}", where=folder, hint=hint) from None
-    here = (status.st_dev, status.st_ino)
-    for name, is_folder in entries if here not in above else ():
-        if is_folder:
-            yield from _below(folder / name, f"{inside}{name}/", above | {here})
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _below(folder / entry.name, f"{inside}{entry.name}/", above | {here})
         else:
-            yield inside + name
+            yield inside + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say: whoever opens it as a file is told why that cannot be done
+        return False
 
 
 def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:

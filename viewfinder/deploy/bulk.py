@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -164,9 +165,10 @@ class _Work:
                 with self.file(part).open(encoding="utf-8") as file:
                     found = [json.loads(line) for line in file]
                 names = [name for name, _ in groupby(row["image"] for row in found)]
-            except (ValueError, LookupError, TypeError):
-                names = []
-            if names != [name for name, _ in groupby(map(self.pictures.name, self.span(part)))]:
+                whole = all(row.keys() == self.columns.keys() for row in found)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                names, whole = [], False
+            if not whole or names != [name for name, _ in groupby(map(self.pictures.name, self.span(part)))]:
                 hint = "delete it: the same command makes it again"
                 raise DataError("is damaged", where=self.file(part), hint=hint)
             yield from found
@@ -183,8 +185,12 @@ class _Work:
 
         with appearing(self.folder / JOINED) as file:  # there, so that one that was killed leaves nothing elsewhere
             WRITERS[self.path.suffix.lower()](file, self.columns, counted())
-        (self.folder / JOINED).replace(self.path)
-        self.remove()
+        try:
+            (self.folder / JOINED).replace(self.path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
+        with suppress(OSError):  # the table is whole: parts that cannot be removed are no failure
+            self.remove()
         return unreadable
 
     def remove(self) -> None:

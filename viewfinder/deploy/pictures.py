@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Pictures:
     Nothing is loaded before it is asked for; threads may ask at once.
 
     Args:
-        columns: what stands before the names of a source's images, and those images.
+        columns: the folder that stands before the names of a source's images, and those images.
     """
 
     columns: tuple[tuple[str, Images], ...]
@@ -44,7 +45,7 @@ class Pictures:
         """Return an image's name: "photos/more/tom.jpg", "test.csv row 17"."""
         before, images, inside = self._place(row)
         # what of a name is no UTF-8 is told by its bytes: no file of ours could hold it
-        return (before + images.where(inside)).encode("utf-8", "backslashreplace").decode()
+        return posixpath.join(before, images.where(inside)).encode("utf-8", "backslashreplace").decode()
 
     def load(self, row: int) -> NDArray[np.uint8]:
         """Return an image (H, W, C). Raises DataError where it cannot be read."""
@@ -102,19 +103,26 @@ def find_pictures(sources: Sequence[Path]) -> Pictures:
     Raises:
         DataError: a source is not there, or holds no images.
     """
-    pictures = Pictures(tuple(_column(source) for source in sources))
-    if len(sources) == 1 or len({pictures.name(row) for row in range(len(pictures))}) == len(pictures):
-        return pictures
-    folders = ["" if source.parent == Path() else f"{source.parent.as_posix()}/" for source in sources]
-    longer = [(f"{folder}{before}", images) for folder, (before, images) in zip(folders, pictures.columns, strict=True)]
-    return Pictures(tuple(longer))
+    columns = [_column(source) for source in sources]
+    if len(columns) > 1 and _share_names(columns):
+        folders = [source if source.is_dir() else source.parent for source in sources]
+        given = ["" if folder == Path() else folder.as_posix() for folder in folders]
+        columns = [(folder, images) for folder, (_, images) in zip(given, columns, strict=True)]
+    return Pictures(tuple(columns))
+
+
+def _share_names(columns: Sequence[tuple[str, Images]]) -> bool:
+    """Whether images of two sources would have one name; images that are listed twice are of one."""
+    sources = [Pictures((column,)) for column in columns]
+    names = [{pictures.name(row) for row in range(len(pictures))} for pictures in sources]
+    return len(set().union(*names)) < sum(map(len, names))
 
 
 def _column(source: Path) -> tuple[str, Images]:
     if not source.exists():
         raise DataError("no such file or folder", where=source, hint="check the path")
     if source.is_dir() and (files := _files_below(source)):
-        return f"{source.resolve().name}/", FileImages.of(source, files)
+        return source.resolve().name, FileImages.of(source, files)
     if source.is_file() and source.suffix.lower() in SUFFIXES:
         return "", FileImages.of(source.parent, (source.name,))
     if source.is_file() and source.suffix.lower() == LIST:

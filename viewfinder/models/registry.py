@@ -73,7 +73,7 @@ def _try_size(network: nn.Module, recipe: Recipe) -> None:
 def _try_batch(network: nn.Module, recipe: Recipe) -> None:
     """See that a normalisation has two values at least of each channel, where each member sees a single sample."""
     size, batch = recipe.data.size, recipe.train.batch
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng([]), torch.no_grad():
         try:
             copy.deepcopy(network).train()(torch.zeros(batch, size, size, recipe.data.channels, dtype=torch.uint8))
         except ValueError:

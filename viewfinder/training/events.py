@@ -14,7 +14,7 @@ Every event has "event", "step", "epoch" and "seconds" (training time so far). T
     stopping     somebody asked to stop: it is saved first; "again": whether a second request ends it at once, not
                  saved; told as soon as it was heard, amid the others, but not kept in the run
     note         "what" is done in another way, found out while training
-    resume       a later process went on from here; "total", "units"
+    resume       a later process went on from here; "total", "units"; of torchrun "launch", which one
     end          "reason": "steps", "until", "patience" or "interrupted"; "waited"
 
 "waited" is the share of the time in which the training had to wait for data, from 0 to 1.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,9 @@ def make_folder(
     Raises RunError where another training has made it since its name was chosen.
     """
     within = named and folder.is_dir()  # as where a disk is mounted: the folder itself cannot be replaced
-    making = (folder if within else folder.parent) / f"{_MAKING}{uuid4().hex[:8]}"
+    place = folder if within else folder.parent
+    _sweep(place)
+    making = place / f"{_MAKING}{uuid4().hex[:8]}"
     try:
         (making / "checkpoints").mkdir(parents=True)
         (making / "split.safetensors").write_bytes(save_arrays(known))
@@ -64,12 +68,13 @@ def make_folder(
         raise OSError(error.errno, error.strerror, str(folder)) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    session.folder = made / "checkpoints"
     return made
 
 
 def _rename(making: Path, places: Iterable[Path]) -> Path:
     for place in places:
+        if place.exists():  # POSIX would replace an empty folder
+            continue
         try:
             making.rename(place)
         except OSError:
@@ -82,14 +87,26 @@ def _rename(making: Path, places: Iterable[Path]) -> Path:
 
 def _fill(folder: Path, making: Path) -> Path:
     """Move what was made into a folder that was there and empty; a run is there once the last of it is."""
-    for name in ("checkpoints", "split.safetensors", "run.json"):
-        try:
-            (making / name).rename(folder / name)
-        except OSError:
+    moved: list[str] = []
+    try:
+        for name in ("checkpoints", "split.safetensors", "run.json"):
             if (folder / name).exists():
-                raise _taken(folder) from None
-            raise
+                raise _taken(folder)
+            (making / name).rename(folder / name)
+            moved.append(name)
+    except BaseException:
+        for name in moved:
+            (folder / name).rename(making / name)
+        raise
     return folder
+
+
+def _sweep(place: Path) -> None:
+    """Delete what processes left there that were killed a day ago while they made a folder."""
+    for left in place.glob(f"{_MAKING}*") if place.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if left.stat().st_mtime < time.time() - 86400:
+                shutil.rmtree(left)
 
 
 def _numbered(recipe: Recipe) -> Iterator[Path]:

@@ -154,6 +154,7 @@ def _begin(
         known = arrays(parts, session.recipe, session.loader.pixels)
         folder = make_folder(folder, session, info, known, named=named)
     folder = session.team.agreed(folder)
+    session.folder = folder / "checkpoints"
     with claimed(folder, session.team.leads):
         return _go(Run(folder, info, parts), session, planned, on_event)
 
@@ -170,8 +171,9 @@ def _gone_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
     if progress.ended:
         if team.leads and not run.ended:  # the process was lost before it could say so
             at = {"step": progress.step, "epoch": _epoch(session, progress.step), "seconds": round(progress.seconds, 3)}
+            events.trim(run.folder / "events.jsonl", progress.step)
             events.append_to(run.folder / "events.jsonl")({"event": "end", **at, **progress.at_end(progress.ended)})
-        if launch() in _launches(run):
+        if team.agreed(launch() in _launches(run)):
             return run
         raise RunError(f"is over already: {_OVER[progress.ended]}", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
@@ -339,12 +341,12 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
 
 
 def _begun(out: str | Path | None, recipe: Recipe, number: int) -> Path | None:
-    """Return the run that this launch of torchrun began as its so many-th, before it lost a process."""
+    """Return the run that this launch of torchrun began, here or as its so many-th, before it lost a process."""
     known = [Path(out)] if out else Path("runs").glob(f"{recipe.name}-*") if restarted() else []
     for folder in known if launch() else []:
         with contextlib.suppress(RunError):
             info = open_run(folder).info
-            mine = info.get("launch") == launch() and info.get("number") == number
+            mine = info.get("launch") == launch() and (out or info.get("number") == number)
             if mine and info["recipe"] == as_json(recipe):
                 return folder
     return None
