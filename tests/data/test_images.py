@@ -265,6 +265,13 @@ def test_a_file_that_changed_is_decoded_again(folder: Path) -> None:
     np.testing.assert_array_equal(before[2], after[2])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png: is no file"):
+        FileImages.of(tmp_path, ("pipe.png",)).content(0)
+
+
 def test_images_of_another_folder_are_never_taken_for_those_of_this_one(tmp_path: Path) -> None:
     for folder, gray in (("one", 40), ("other", 200)):
         (tmp_path / folder).mkdir()

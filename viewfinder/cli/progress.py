@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from viewfinder.data.findings import counted
-from viewfinder.training.events import Event, Reader, require_tensorboard, tensorboard
+from viewfinder.training.events import OVER, Event, Reader, require_tensorboard, tensorboard
 
 if TYPE_CHECKING:
     from viewfinder.training.run import Run
@@ -107,7 +107,10 @@ class Watch:
         best = ""
         if last["best"] is not None:
             best = f", best {self._named(metric, last['best'])} at step {last['best_step']}"
-        self.console.print(f"trained {counted(last['step'], 'step')} in {_clock(last['seconds'])}{best}{_waits(last)}")
+        why = f"; it ended early: {OVER[last['reason']]}" if last["reason"] in ("until", "patience") else ""
+        steps = counted(last["step"], "step")
+        told = f"trained {steps} in {_clock(last['seconds'])}{best}{_waits(last)}{why}"
+        self.console.print(told, soft_wrap=True)
 
     def _begin(self, event: Event) -> None:
         self.folder = Path(event["folder"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -198,8 +199,11 @@ class FileImages:
         """Return a file's bytes, or so many of them. Raises DataError."""
         name = self.where(row)
         if self._in_folder:
+            path = self._path(name)
             try:
-                with open(self._path(name), "rb") as file:  # noqa: PTH123 - a Path for each would take much longer
+                if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a Path for each would take much longer
+                    raise DataError("is no file", where=name, hint=f"in {self.root}")  # a pipe would be waited for
+                with open(path, "rb") as file:  # noqa: PTH123
                     return file.read(length)
             except (OSError, ValueError) as error:  # the latter: a name that no file can have
                 if not self.root.is_dir():

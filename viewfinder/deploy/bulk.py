@@ -234,8 +234,10 @@ def _known(work: _Work) -> dict[str, Any]:
         known = json.loads((work.folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = None
-    if not isinstance(known, dict) or any(not PART.fullmatch(name) for name in names if name != ABOUT):
-        raise DataError("holds something else than parts", where=work.folder, hint="choose another --table")
+    other = next((name for name in sorted(names) if name != ABOUT and not PART.fullmatch(name)), None)
+    if other or not isinstance(known, dict):
+        what = f"holds {other}, which is no part" if other else f"has no {ABOUT} that can be read"
+        raise DataError(what, where=work.folder, hint="move it away, or choose another --table")
     return known
 
 

@@ -123,6 +123,8 @@ def _column(source: Path) -> tuple[str, Images]:
         raise DataError("no such file or folder", where=source, hint="check the path")
     if source.is_dir() and (files := _files_below(source)):
         return source.resolve().name, FileImages.of(source, files)
+    if source.is_dir() and not Source(source).files():
+        raise DataError("is empty", where=source, hint="name a folder with images in it")
     if source.is_file() and source.suffix.lower() in SUFFIXES:
         return "", FileImages.of(source.parent, (source.name,))
     if source.is_file() and source.suffix.lower() == LIST:

@@ -32,8 +32,10 @@ from typing import Any
 from viewfinder.data.appearing import appearing
 from viewfinder.errors import InputError
 
-__all__ = ["Event", "Reader", "append_to", "read_events", "require_tensorboard", "tensorboard", "trim"]
+__all__ = ["OVER", "Event", "Reader", "append_to", "read_events", "require_tensorboard", "tensorboard", "trim"]
 
+OVER = {"steps": "all steps are done", "until": "its goal is reached", "patience": "nothing got better for long"}
+"""Why a training ended, in words."""
 Event = dict[str, Any]
 Reader = Callable[[Event], None]
 

@@ -33,7 +33,8 @@ def notes_on(session: Session, parts: Mapping[str, Dataset], crowded: bool = Fal
     if minutes and session.progress.total < FEW_STEPS:
         notes.append(f"so few steps teach nearly nothing: give it more than {time}")
     spec = session.recipe
-    waits = {"train.patience": spec.train.patience, 'optim.schedule = "plateau"': spec.optim.schedule == "plateau"}
+    waits = {"train.metric": spec.train.metric, "train.patience": spec.train.patience}
+    waits |= {'optim.schedule = "plateau"': spec.optim.schedule == "plateau"}
     if idle := [name for name, wanted in waits.items() if wanted and "val" not in parts]:
         notes.append(f"nothing is kept back to validate on: {' and '.join(idle)} can do nothing")
     if crowded:

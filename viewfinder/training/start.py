@@ -47,8 +47,6 @@ __all__ = ["resume", "split_for", "train"]
 
 MOST_COMPARED = 20_000
 """Images of a large set among which near-duplicates are still looked for before the first step."""
-_OVER = {"steps": "all steps are done", "until": "its goal is reached", "patience": "nothing got better for long"}
-"""Why a training ended, in words."""
 _trainings = count(1)
 """A script may train several times: after a restart of torchrun the second training goes on with the second run."""
 
@@ -175,7 +173,7 @@ def _gone_on(run: Run, session: Session, on_event: events.Reader | None) -> Run:
             events.append_to(run.folder / "events.jsonl")({"event": "end", **at, **progress.at_end(progress.ended)})
         if team.agreed(launch() in _launches(run)):
             return run
-        raise RunError(f"is over already: {_OVER[progress.ended]}", where=run.folder, hint=_left_to_do(run))
+        raise RunError(f"is over already: {events.OVER[progress.ended]}", where=run.folder, hint=_left_to_do(run))
     _compile(session, on_event)
     if team.leads:
         events.trim(run.folder / "events.jsonl", progress.step, unvalidated=progress.unvalidated)
