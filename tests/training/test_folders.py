@@ -89,16 +89,18 @@ def test_what_a_killed_process_left_of_a_folder_is_in_nobodys_way_and_goes_after
     assert fresh.exists() and not old.exists()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
-def test_trainings_that_nobody_named_take_the_next_number(noise: Dataset, here: Path) -> None:
-    first = train(noise, "other").folder
+def test_trainings_that_nobody_named_take_the_next_number(
+    noise: Dataset, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, rename = train(noise, "other").folder, Path.rename
 
-    def make_another(event: dict[str, Any]) -> None:
-        if event["event"] == "compile":  # after the name was chosen, before the folder is made
-            (here / "runs").mkdir()
-            first.rename(here / "runs" / "digits-1")
+    def just_after_another(path: Path, place: Path) -> Path:
+        if place == Path("runs/digits-1"):
+            rename(first, place)
+        return rename(path, place)
 
-    assert train(noise, changes={"train.compile": True}, on_event=make_another).folder == Path("runs/digits-2")
+    monkeypatch.setattr(Path, "rename", just_after_another)
+    assert train(noise).folder == Path("runs/digits-2")
     assert vf.open_run("runs/digits-1").ended == "steps"
 
 
