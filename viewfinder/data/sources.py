@@ -65,10 +65,8 @@ class Source:
         Links are followed. Raises DataError where a folder inside cannot be read.
         """
         if self._zipped is not None:
-            names: Iterable[str] = self._zipped
-        else:
-            names = _below(self.path) if self.path.is_dir() else ()
-        return sorted(name for name in names if not any(map(_hidden, name.split("/"))))
+            return sorted(name for name in self._zipped if not any(map(_hidden, name.split("/"))))
+        return sorted(_below(self.path)) if self.path.is_dir() else []
 
     def where(self, name: str, inside: str = "") -> str:
         """Return where a file is, for people: "faces.zip/training.zip/training.csv"."""
