@@ -102,7 +102,7 @@ class Watch:
     def tell_end(self, run: Run) -> None:
         """Say what came out."""
         last = run.events()[-1]
-        self._units = {metric.name: metric.unit for metric in run.task.metrics}
+        self._units = {metric.name: metric.unit for metric in run.task.metrics}  # no event told them after a restart
         metric = run.recipe.train.metric or run.task.metrics[0].name
         best = ""
         if last["best"] is not None:

@@ -142,8 +142,8 @@ def _below(folder: Path, inside: str = "", above: frozenset[str] = frozenset()) 
         with os.scandir(folder) as found:
             entries = [entry for entry in found if not _hidden(entry.name)]
     except OSError as error:
-        hint = "see that you may read it"
-        raise DataError(f"cannot be read: {error.strerror}", where=folder, hint=hint) from None
+        what = f"cannot be read: {error.strerror}"
+        raise DataError(what, where=folder, hint="see that you may read it") from None
     for entry in entries:
         if _is_folder(entry):
             yield from _below(folder / entry.name, f"{inside}{entry.name}/", above | {here})

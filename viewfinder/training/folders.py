@@ -1,4 +1,7 @@
-"""Where a run comes to lie: its folder appears with all that a resume needs, or not at all."""
+"""Where a run comes to lie: its folder appears with all that a resume needs, or not at all.
+
+An empty folder that was there is filled by three renames: only a kill just between them leaves a part.
+"""
 
 from __future__ import annotations
 

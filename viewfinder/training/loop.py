@@ -152,7 +152,7 @@ class Session:
         return self.averages.values if self.averages else dict(self.network.state_dict())
 
     def save(self, name: str, folder: Path | None = None) -> Path:
-        """Write the checkpoint `last` (all that a resume needs) or `best` (the shipped weights), into its folder."""
+        """Write the checkpoint `last` (all for a resume) or `best` (the shipped weights); into `folder` if given."""
         weights = {f"network.{key}": value for key, value in self.shipped().items()}
         if name == "last":
             weights = self._everything()
