@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import re
 import struct
 import zipfile
 from dataclasses import replace
@@ -19,9 +20,10 @@ import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.images import FileImages
 from viewfinder.data.reading import FORMATS, parts, write
-from viewfinder.data.sources import Source
+from viewfinder.data.sources import Source, check_members
 from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import DataError
+from viewfinder.training.remembered import _marks
 
 
 def picture(seed: int, height: int = 20, width: int = 24) -> np.ndarray:
@@ -263,6 +265,96 @@ def test_npz_labels_may_be_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=picture(0, 4, 16).reshape(4, 4, 4, 3), labels=np.array(["b", "a", "b", "c"]))
     data = vf.read(tmp_path / "a.npz")
     assert data.names == ("a", "b", "c") and names_of(data) == ["b", "a", "b", "c"]
+
+
+def test_npz_columns_are_of_the_images_for_training(tmp_path: Path) -> None:
+    pixels = picture(0, 6, 16).reshape(6, 4, 4, 3)
+    np.savez(tmp_path / "a.npz", x_train=pixels[:4], x_test=pixels[4:], y_train=np.arange(4), ids=np.arange(10, 14))
+    assert vf.read(tmp_path / "a.npz").ids.tolist() == [10, 11, 12, 13]
+    assert vf.read(tmp_path / "a.npz", part="test").ids is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "fault"),
+    [
+        ({"labels": np.array(3)}, "labels has a single value for 4 images"),
+        ({"groups": np.arange(3)}, "groups has the shape (3,), expected (4,)"),
+        ({"ids": np.zeros((4, 2))}, "ids has the shape (4, 2), expected (4,)"),
+    ],
+)
+def test_npz_columns_of_another_length_are_an_error(arrays: dict[str, Any], fault: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=picture(0, 4, 16).reshape(4, 4, 4, 3), **arrays)
+    with pytest.raises(DataError, match=re.escape(fault)):
+        vf.read(tmp_path / "a.npz")
+
+
+def test_a_large_array_in_a_zip_is_no_bomb_unless_it_is_tiny_there() -> None:
+    info = zipfile.ZipInfo("images.npy")
+    info.file_size, info.compress_size, info.header_offset = 12 << 30, 1 << 30, 0
+    check_members([info], "a.npz")
+    info.compress_size = 100 << 20
+    with pytest.raises(DataError, match="would inflate to"):
+        check_members([info], "a.npz")
+
+
+def test_a_large_idx_file_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viewfinder.data.formats.idx._BLOCK_PIXELS", 3 * 64)
+    monkeypatch.setattr("viewfinder.data.formats.idx.LARGEST_IN_GZ", 100)
+    data = replace(classes(channels=1), names=tuple("0123456789"))
+    write(data, tmp_path, "idx")
+    np.testing.assert_array_equal(vf.read(tmp_path).images.pixels, data.images.pixels)
+    (file,) = tmp_path.glob("*images*")
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+    with pytest.raises(DataError, match="12 × 8 × 8 values"):
+        vf.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a\\b", "cat/black", ".net", "", "what?"])
+def test_classes_that_no_folder_can_be_called_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be a folder's name"):
+        write(replace(classes(), names=("cat", name)), tmp_path / "out" / "pets", "folders")
+    assert not any(tmp_path.rglob("*"))
+
+
+def test_classes_that_would_be_read_as_splits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="would be read as splits"):
+        write(replace(classes(), names=("test", "Train")), tmp_path / "pets", "folders")
+    write(replace(classes(), names=("test", "dog")), tmp_path / "pets", "folders")
+    assert vf.read(tmp_path / "pets").names == ("dog", "test")
+
+
+@pytest.mark.parametrize("beside", ["test.zip", "train.csv", "training.csv"])
+def test_a_stray_file_does_not_hide_a_folder_a_class(beside: str, tmp_path: Path) -> None:
+    root = put(tmp_path / "pets", "train/cat/a.png", "train/dog/b.png")
+    contents = {"test.zip": zip_of(root, tmp_path / "a.zip").read_bytes(), "train.csv": b"", "training.csv": b"\xe9,b"}
+    (root / beside).write_bytes(contents[beside])
+    assert vf.read(root).names == ("cat", "dog")
+
+
+def test_names_in_zips_of_macs_and_of_windows_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    names = ("Füße/a.png", "Hände/b.png")
+    root = put(tmp_path / "pets", *names)
+    places = {"?" * len(name.encode()) + str(i): name for i, name in enumerate(names)}
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as mac, zipfile.ZipFile(tmp_path / "win.zip", "w") as windows:
+        for place, name in places.items():
+            mac.writestr(place, (root / name).read_bytes())
+            windows.writestr("pets\\" + name.replace("/", "\\"), (root / name).read_bytes())
+    content = (tmp_path / "mac.zip").read_bytes()
+    for place, name in places.items():  # as bytes, since zipfile says what is UTF-8
+        content = content.replace(place.encode(), name.replace(".png", "0.png").encode())
+    (tmp_path / "mac.zip").write_bytes(content)
+    for file in ("mac.zip", "win.zip"):
+        data = vf.read(tmp_path / file)
+        assert data.names == ("Füße", "Hände")
+        np.testing.assert_array_equal(data.images[0], vf.read(root).images[0])
+
+
+def test_file_names_that_are_no_utf_8_have_an_outline(tmp_path: Path) -> None:
+    images = FileImages.of(tmp_path, ("stra\udcdfe.png", "dog.png"))
+    data = Dataset("classify", ("cat", "dog"), images, Labels(np.arange(2)))
+    assert data.outline != replace(data, images=images.select(np.array([1, 0]))).outline
+    assert len(set(_marks(images))) == 2
 
 
 def test_folders_are_written_and_read_back(tmp_path: Path) -> None:

@@ -348,6 +348,31 @@ def test_yolo_classes_come_from_data_yaml_and_unknown_ones_are_errors(tmp_path: 
     assert list(boxes(data)) == ["a.jpg"]
 
 
+@pytest.mark.parametrize(("shape", "points"), [("[2, 2]", ".65 .65 .75 .75"), ("[2, 3]", ".65 .65 2 .75 .75 0")])
+def test_yolo_lines_with_points_are_boxes(shape: str, points: str, tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "a.jpg", 100, 100)
+    text(tmp_path / "labels" / "a.txt", f"0 .7 .7 .2 .2 {points}\n0 .5 .5 .5 .5\n")
+    text(tmp_path / "data.yaml", f"train: images\nkpt_shape: {shape}\nnames: [dog]\n")
+    ((_, *one), (_, *two)) = boxes(vf.read(tmp_path))["a.jpg"]
+    np.testing.assert_allclose([one, two], [(60, 60, 80, 80), (25, 25, 75, 75)], atol=1e-4)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_images_of_like_names_stay_apart(format: str, tmp_path: Path) -> None:
+    names = ["IMG-1.jpg", "IMG.jpg", "IMG.png", "IMG-2.jpg", "deep" * 60 + "/IMG-2.jpg"]
+    names += ["é" * 120 + ".jpg", "more/" + "é" * 120 + ".jpg"]
+    for seed, name in enumerate(names):
+        photo(tmp_path / "photos" / name, 50 + seed, 48, seed)
+        labelme(tmp_path / "photos" / Path(name).with_suffix(".json"), ("cat", [[1, 2], [10 + seed, 20]]))
+    (tmp_path / "photos" / "IMG.json").unlink()  # it would be of both
+    write(vf.read(tmp_path / "photos"), tmp_path / "copy", format)
+    again = vf.read(tmp_path / "copy")
+    assert len(again) == len(vf.read(tmp_path / "photos"))
+    for row in range(len(again)):
+        right = again.labelled().select(np.array([row])).xyxy[:, 2]
+        np.testing.assert_allclose(right, again.images[row].shape[1] - 40, atol=0.1)
+
+
 def test_data_yaml_decides_the_splits_and_may_name_classes_by_number(tmp_path: Path) -> None:
     for name in ("one/images/a", "two/images/b", "three/images/c", "other/d"):
         photo(tmp_path / f"{name}.jpg")
@@ -410,6 +435,15 @@ def test_coco_ids_are_arbitrary_and_only_listed_images_count(tmp_path: Path) -> 
     assert boxes(data) == {"a.jpg": [("zebra", 1, 2, 11, 22), ("cat", 3, 4, 9, 9)], "b.jpg": []}
     assert noted(data)["images-without-labels"].where == ("images/c.jpg",)
     assert noted(data)["crowds"].where == ("annotations/all.json: a.jpg",)
+
+
+@pytest.mark.parametrize(("image", "label"), [(700.0, 90.0), ("700", "90")])
+def test_coco_ids_are_the_same_as_numbers_and_as_text(image: Any, label: Any, tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "a.jpg")
+    coco(tmp_path / "all.json", {700: "a.jpg"}, {90: "zebra"}, [(image, label, (1, 2, 11, 22))])
+    data = vf.read(tmp_path)
+    assert boxes(data) == {"a.jpg": [("zebra", 1, 2, 11, 22)]}
+    assert "labels-without-images" not in noted(data)
 
 
 def test_what_does_not_fit_in_a_coco_file_is_named(tmp_path: Path) -> None:

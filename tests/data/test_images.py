@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from viewfinder.data import store
 from viewfinder.data.dataset import ArrayImages
 from viewfinder.data.decoding import decode, load_image
+from viewfinder.data.headers import inspect
 from viewfinder.data.images import FileImages, fit, fit_all, inverted
 from viewfinder.errors import DataError
 
@@ -66,6 +67,7 @@ def test_an_exif_orientation_is_applied_exactly_once(format: str, orientation: i
     content = encoded(Image.fromarray(quarters()), format, **options)
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"))
     assert wanted.shape[:2] == ((40, 24) if orientation >= 5 else (24, 40))
+    assert inspect(content, "photo").upright == (wanted.shape[1], wanted.shape[0])
     np.testing.assert_array_equal(decode(content, 3, "photo"), wanted)
 
 
@@ -89,6 +91,15 @@ def test_sixteen_bits_become_eight_by_dividing_by_257(format: str) -> None:
     np.testing.assert_array_equal(decode(encoded(Image.fromarray(deep), format), None, "photo")[:, :, 0], ramp())
     _, content = cv2.imencode(f".{format.lower()}", quarters()[:, :, ::-1].astype(np.uint16) * 257)
     np.testing.assert_array_equal(decode(content.tobytes(), None, "photo"), quarters())
+
+
+@pytest.mark.parametrize(("mode", "key"), [("1", 0), ("L", 0), ("L", 60), ("I;16", 0), ("I;16", 60 * 257)])
+def test_what_is_transparent_in_a_gray_image_lies_on_white(mode: str, key: int) -> None:
+    gray = Image.fromarray(ramp().astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(ramp()).convert(mode)
+    wanted = np.array(gray.convert("L")) if mode != "I;16" else ramp()
+    wanted[np.asarray(gray) == key] = 255
+    got = decode(encoded(gray, "PNG", transparency=key), None, "photo")
+    np.testing.assert_array_equal(got[:, :, 0], wanted)
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])

@@ -229,7 +229,7 @@ class Dataset:
         return self._digest("\n".join(self.images.where(row) for row in range(len(self))))
 
     def _digest(self, images: str) -> str:
-        digest = hashlib.blake2b(images.encode(), digest_size=16)
+        digest = hashlib.blake2b(images.encode(errors="surrogatepass"), digest_size=16)
         digest.update(repr((self.task, self.names)).encode())
         if self.targets is not None:
             digest.update(np.ascontiguousarray(self.targets.array()).tobytes())

@@ -47,6 +47,8 @@ def decode(content: bytes, channels: int | None, where: str) -> NDArray[np.uint8
         stored = None
     if stored is None:
         raise DataError("cannot be decoded", where=where, hint="save it again, or delete it")
+    if header.clear is not None and stored.ndim == 2:
+        stored[stored == header.clear] = 255 if stored.dtype == np.uint8 else 65535
     # of a TIFF with 8 bits, libtiff multiplies the colours by alpha where the file has not done so
     multiplied = header.alpha == 1 or (header.alpha == 2 and stored.dtype == np.uint8)
     image = _colours(_eight_bits(stored, where), multiplied)

@@ -25,6 +25,8 @@ _ORIENTATION, _WIDTH, _HEIGHT, _EXTRA_SAMPLES = 274, 256, 257, 338
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 """A JPEG marker with a segment, or the end: not a data byte, a restart marker or a fill byte."""
 _END, _PICTURE = 0xD9, 0xDA
+_GRAY, _UNKNOWN = 0, -1
+"""PNG's colour types: gray without alpha, and before the file has said which."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Header:
     """An image file's own words.
 
     Args:
-        width: in pixels, as stored.
-        height: in pixels, as stored.
+        width: in pixels, as decoded.
+        height: in pixels, as decoded.
         orientation: EXIF's 1 to 8, which `upright` undoes; 1 for TIFF, which OpenCV turns by itself.
     """
 
@@ -42,6 +44,8 @@ class Header:
     orientation: int = 1
     alpha: int = 0
     """TIFF's ExtraSamples: 1 for colours that are multiplied by their alpha already, 2 for colours that are not."""
+    clear: int | None = None
+    """The value, as decoded, that is transparent in a gray PNG: OpenCV does not say where it is."""
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -111,7 +115,8 @@ def _jpeg(content: bytes, last: int) -> Header:
 
 
 def _png(content: bytes) -> Header:
-    at, size, orientation = 8, (0, 0), 1
+    at, size, orientation, clear = 8, (0, 0), 1, None
+    depth = colours = _UNKNOWN
     while True:
         length, kind = struct.unpack_from(">I4s", content, at)
         body = content[at + 8 : at + 8 + length]
@@ -119,11 +124,14 @@ def _png(content: bytes) -> Header:
         if zlib.crc32(body, zlib.crc32(kind)) != check:
             raise _CutOffError
         if kind == b"IHDR":
-            size = struct.unpack_from(">II", body)
+            width, height, depth, colours = struct.unpack_from(">IIBB", body)
+            size = (width, height)
+        elif kind == b"tRNS" and colours == _GRAY:
+            clear = struct.unpack_from(">H", body)[0] * {1: 255, 2: 85, 4: 17}.get(depth, 1)
         elif kind == b"eXIf":
             orientation = _exif_orientation(body)
         elif kind == b"IEND":
-            return Header(*size, orientation)
+            return Header(*size, orientation, clear=clear)
         at += 12 + length
 
 
@@ -162,7 +170,9 @@ def _bmp(content: bytes) -> Header:
 
 def _tiff(content: bytes) -> Header:
     tags = _directory(content)
-    return Header(tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), alpha=tags.get(_EXTRA_SAMPLES, 0))
+    sides = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+    turned = 5 <= tags.get(_ORIENTATION, 1) <= 8
+    return Header(*(sides[::-1] if turned else sides), alpha=tags.get(_EXTRA_SAMPLES, 0))
 
 
 def _exif_orientation(exif: bytes) -> int:

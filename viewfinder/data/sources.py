@@ -11,18 +11,19 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from viewfinder.errors import DataError
 
-__all__ = ["LARGEST", "ZIP_FAULTS", "Source", "check_members", "open_zip", "readable"]
+__all__ = ["LARGEST", "ZIP_FAULTS", "Source", "check_members", "hidden", "open_zip", "readable"]
 
-LARGEST = 8 << 30
-"""Bytes that one member of a zip may inflate to."""
 LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
 """How much smaller than its content a member may be, once its content is larger than the second number."""
+LARGEST, LARGEST_RATIO_THERE = 8 << 30, 20
+"""Beyond so many bytes of content it may be less so: what is honestly that large was hardly compressed."""
+_SAYS_UTF8 = 0x800
 LARGEST_HASHED = 1 << 30
 """Bytes of a file beyond which it is not read a second time only to see whether it is still the same."""
 
@@ -65,7 +66,7 @@ class Source:
         Links are followed. Raises DataError where a folder inside cannot be read.
         """
         if self._zipped is not None:
-            return sorted(name for name in self._zipped if not any(map(_hidden, name.split("/"))))
+            return sorted(name for name in self._zipped if not any(map(hidden, name.split("/"))))
         return sorted(_below(self.path)) if self.path.is_dir() else []
 
     def where(self, name: str, inside: str = "") -> str:
@@ -128,7 +129,7 @@ class Source:
                 yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
     """Whether a file or folder is passed over: by its dot, or because a system lays it into zips or on disks."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
@@ -140,7 +141,7 @@ def _below(folder: Path, inside: str = "", above: frozenset[str] = frozenset()) 
         return
     try:
         with os.scandir(folder) as found:
-            entries = [entry for entry in found if not _hidden(entry.name)]
+            entries = [entry for entry in found if not hidden(entry.name)]
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
         raise DataError(what, where=folder, hint="see that you may read it") from None
@@ -169,7 +170,19 @@ def open_zip(file: Path | IO[bytes], where: str) -> zipfile.ZipFile:
     except DataError:
         archive.close()
         raise
+    for info in archive.infolist():
+        info.filename = _meant(info)
+    archive.NameToInfo = {info.filename: info for info in archive.infolist()}
     return archive
+
+
+def _meant(info: zipfile.ZipInfo) -> str:
+    """Return a member's name: some write UTF-8 without saying so, or what Windows has between folders."""
+    name = info.filename
+    if not info.flag_bits & _SAYS_UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
 
 
 def check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
@@ -181,8 +194,8 @@ def check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
         if info.flag_bits & 1 or not usual:
             fault = f"{info.filename} is {'compressed in a rare way' if not usual else 'encrypted'}"
             raise DataError(fault, where=where, hint="unpack it first, then read the folder")
-        bomb = info.file_size > RATIO_MATTERS and info.file_size > LARGEST_RATIO * max(1, info.compress_size)
-        if bomb or info.file_size > LARGEST:
+        limits = ((RATIO_MATTERS, LARGEST_RATIO), (LARGEST, LARGEST_RATIO_THERE))
+        if any(info.file_size > size and info.file_size > ratio * max(1, info.compress_size) for size, ratio in limits):
             size = f"{info.file_size / 1e9:.1f} GB from {info.compress_size / 1e6:.1f} MB"
             raise DataError(f"{info.filename} would inflate to {size}", where=where, hint="it is not read")
 

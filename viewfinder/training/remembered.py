@@ -94,5 +94,5 @@ def _marks(images: FileImages) -> Marks:
     """Return (N,) a number for each file, from its path and its size."""
     sizes = images.states()[images.rows, 0].tolist()
     every = (f"{images.where(row)} {size}" for row, size in enumerate(sizes))
-    marks = (hashlib.blake2b(one.encode(), digest_size=8).digest() for one in every)
+    marks = (hashlib.blake2b(one.encode(errors="surrogatepass"), digest_size=8).digest() for one in every)
     return np.array([int.from_bytes(mark, "little") for mark in marks], dtype=np.uint64)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from viewfinder.data.formats.csv_text import header
+from viewfinder.data.images import SUFFIXES
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
 
@@ -35,13 +36,21 @@ class Files:
         return tuple(part for part, names in self.names.items() if source.find(*names) is not None)
 
     def columns(self, source: Source) -> list[str]:
-        """Return the columns of the first file that is there, none where there is no file."""
+        """Return the columns of the first file that is there, none where there is no file, or no table among images.
+
+        Raises DataError where it is damaged.
+        """
         every = (name for names in self.names.values() for name in names)
         file = source.path.name if source.is_csv else source.find(*every)
         if file is None:
             return []
-        with source.open_inside(file, ".csv") as (_, stream):
-            return header(stream, source.where(file))
+        try:
+            with source.open_inside(file, ".csv") as (_, stream):
+                return header(stream, source.where(file))
+        except DataError:
+            if any(name.lower().endswith(SUFFIXES) for name in source.files()):
+                return []  # the set is those images, and test.zip holds more of them, say
+            raise
 
 
 def side_table(source: Source, *names: str) -> list[dict[str, str]] | None:

@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from viewfinder.data.dataset import Dataset, Images
+from viewfinder.data.file_names import shortened
 from viewfinder.data.findings import Finding
 from viewfinder.data.images import SUFFIXES, FileImages, Files, image_file
-from viewfinder.data.sources import Source
+from viewfinder.data.sources import Source, hidden
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
 
@@ -29,6 +30,7 @@ SPLITS = {
 }
 NO_CLASS = ("images", "image", "img", "photos", "jpegimages")
 """One folder of this name says where images are, not what they show."""
+NPZ = "rename it, or write npz, which holds every name"
 
 
 def sniff(path: Path) -> bool:
@@ -143,11 +145,12 @@ def _sorted(names: set[str]) -> tuple[str, ...]:
 def write(dataset: Dataset, path: Path) -> None:
     """Write a folder a class, below folders for the splits where the dataset has them; arrays become PNG files.
 
-    Raises DataError where the folder exists or the dataset has no classes.
+    Raises DataError where the folder exists, or the dataset has no classes, or some that no folder can be called.
     """
     if path.exists():
         raise DataError("exists", where=path, hint="name a new folder")
     targets = dataset.targets_of(Labels)
+    _refuse_names(dataset, {dataset.names[label] for label in targets.ids.tolist()})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as beside:
         root = Path(beside) / path.name
@@ -158,7 +161,17 @@ def write(dataset: Dataset, path: Path) -> None:
         root.rename(path)
 
 
+def _refuse_names(dataset: Dataset, used: set[str]) -> None:
+    """Raise DataError where classes, as folders, would lie elsewhere, or would not be read as what they are."""
+    for name in sorted(used):
+        if name != name.strip() or not name or hidden(name) or {*name} & {*'/\\:*?"<>|\0'}:
+            raise DataError(f"class {name!r} cannot be a folder's name", where=dataset.source, hint=NPZ)
+    if dataset.splits is None and {name.lower() for name in used} <= SPLITS.keys():
+        fault = f"folders of the classes {', '.join(sorted(used))} would be read as splits"
+        raise DataError(fault, where=dataset.source, hint=NPZ)
+
+
 def _write_image(images: Images, row: int, folder: Path) -> None:
-    stem = PurePosixPath(images.where(row)).stem if isinstance(images, Files) else ""
+    stem = shortened(PurePosixPath(images.where(row)).stem) if isinstance(images, Files) else ""
     content, suffix, _ = image_file(images, row)
     (folder / (f"{row:06d}-{stem}{suffix}" if stem else f"{row:06d}{suffix}")).write_bytes(content)

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from viewfinder.data.appearing import appearing
 from viewfinder.data.dataset import ArrayImages, Dataset
-from viewfinder.data.sources import LARGEST, Source
+from viewfinder.data.decoding import LARGEST
+from viewfinder.data.sources import LARGEST as LARGEST_IN_GZ
+from viewfinder.data.sources import Source
 from viewfinder.data.store import Rows, fetch, key_of
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
@@ -29,7 +31,7 @@ __all__ = ["parts", "read", "sniff", "write"]
 
 LOOKS_FOR = "train-images-idx3-ubyte and train-labels-idx1-ubyte"
 _PREFIX = {"train": "train", "test": "t10k"}
-_BLOCK = 1024
+_BLOCK, _BLOCK_PIXELS = 1024, 1 << 26
 
 
 def sniff(path: Path) -> bool:
@@ -80,8 +82,9 @@ def _find(source: Source, part: str, what: str) -> str | None:
 def _parse(source: Source, images: str, labels: str, rows: Rows) -> Mapping[str, NDArray[Any]]:
     with _open(source, images) as (stream, where):
         count, height, width = _axes(stream, 3, where)
-        for start in range(0, count, _BLOCK):
-            n = min(_BLOCK, count - start)
+        block = max(1, min(_BLOCK, _BLOCK_PIXELS // (height * width)))
+        for start in range(0, count, block):
+            n = min(block, count - start)
             rows(_values(stream, n * height * width, where).reshape(n, height, width, 1))
         _at_end(stream, where)
     with _open(source, labels) as (stream, where):
@@ -112,7 +115,7 @@ def _axes(stream: IO[bytes], wanted: int, where: str) -> tuple[int, ...]:
     if len(start) < 4 + 4 * wanted or start[:4] != bytes((0, 0, 8, wanted)):
         raise DataError(f"is not an idx file of bytes with {wanted} axes", where=where, hint="download it again")
     axes = struct.unpack(f">{wanted}I", start[4:])
-    if 0 in axes or math.prod(axes) > LARGEST:
+    if 0 in axes or math.prod(axes[1:]) > LARGEST or (where.endswith(".gz") and math.prod(axes) > LARGEST_IN_GZ):
         raise DataError(f"says that it has {' × '.join(map(str, axes))} values", where=where, hint="download it again")
     return axes
 

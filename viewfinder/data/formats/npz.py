@@ -5,7 +5,7 @@ labels   `labels`, `y_train`, `train_labels` …: (N,) or (N, 1) whole numbers, 
 points   `points`, `train_points` …: (N, K, 2) pixels, NaN where not annotated
 boxes    `boxes`, `classes`, `offsets`: all boxes (M, 4), their classes (M,), where each image's begin (N + 1,)
 names    the classes, or the points
-groups, splits, ids   (N,), as in `Dataset`
+groups, splits, ids   (N,), as in `Dataset`; of the images for training, where the file has a test part, too
 
 Where the images are more than may lie in memory they are unpacked, once, into the cache.
 """
@@ -72,10 +72,12 @@ def read(path: Path, part: str) -> Dataset:
                 f"has no part {part!r}", where=path, hint=f"parts: {has}" if has else f"expected {LOOKS_FOR}"
             )
         pieces = [archive.piece(part)]
-        splits = archive.column("splits")
         if part == "train" and archive.keys("val") is not None:
             pieces.append(archive.piece("val"))
-            splits = np.repeat(["train", "val"], [piece.shape[0] for piece in pieces])
+        counts = [piece.shape[0] for piece in pieces]
+        columns = archive.columns(part, sum(counts))
+        if len(counts) > 1:
+            columns["splits"] = np.repeat(["train", "val"], counts)
         images, notes = archive.images(pieces)
         task, names, targets = archive.targets([piece.values for piece in pieces])
         if targets is not None and len(targets) != len(images):
@@ -88,10 +90,8 @@ def read(path: Path, part: str) -> Dataset:
             source=str(path),
             format="npz",
             part=part,
-            groups=archive.column("groups"),
-            splits=splits,
-            ids=archive.column("ids"),
             notes=notes,
+            **columns,
         )
 
 
@@ -140,8 +140,9 @@ class _Archive:
             raise self._error(images, f"has the shape {shape}", "expected (N, H, W) or (N, H, W, 1 or 3)")
         key = next((key for key in targets if key and key in self._file), None)
         values = None if key is None else (key, self._array(key))
-        if values is not None and len(values[1]) != shape[0]:
-            raise self._error(values[0], f"has {len(values[1])} rows for {shape[0]} images", "save one for each")
+        if values is not None and values[1].shape[:1] != shape[:1]:
+            has = f"{len(values[1])} rows" if values[1].ndim else "a single value"
+            raise self._error(values[0], f"has {has} for {shape[0]} images", "save one for each")
         return _Piece(images, shape, in_order, values)
 
     def images(self, pieces: Sequence[_Piece]) -> tuple[ArrayImages, tuple[Finding, ...]]:
@@ -195,8 +196,16 @@ class _Archive:
             return "keypoints", *self._points(key, array, names)
         return "classify", *self._labels(key, array, names)
 
-    def column(self, key: str) -> NDArray[Any] | None:
-        return self._array(key) if key in self._file else None
+    def columns(self, part: str, rows: int) -> dict[str, NDArray[Any]]:
+        """Return groups, splits and ids of a part: where the file has two, they are of the one for training."""
+        there = [key for key in ("groups", "splits", "ids") if key in self._file]
+        if part == "test" and self.keys("train") is not None:
+            return {}
+        columns = {key: self._array(key) for key in there}
+        for key, column in columns.items():
+            if column.shape != (rows,):
+                raise self._error(key, f"has the shape {column.shape}, expected ({rows},)", "save one for each image")
+        return columns
 
     def _points(self, key: str, xy: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], PointSets]:
         if xy.ndim == 2 and xy.shape[1] % 2 == 0:

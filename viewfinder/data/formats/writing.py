@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.file_names import shortened, unlike
 from viewfinder.data.formats.folders import SPLITS
 from viewfinder.data.images import Files, image_file
 from viewfinder.data.targets import BoxSets
@@ -107,12 +108,11 @@ def _names(dataset: Dataset) -> list[str]:
         return [f"{row:06d}" for row in range(len(dataset))]
     every = [dataset.images.where(row).encode("utf-8", "replace").decode() for row in range(len(dataset))]
     paths = [PurePosixPath(path) for path in every]
-    names = [path.stem for path in paths]
     with_folders = [
         "-".join([*(one for one in path.parts[:-1] if one.lower() not in SPLITS), path.stem]) for path in paths
     ]
-    numbered = [f"{path.stem}-{row}" for row, path in enumerate(paths)]
-    for longer in (with_folders, numbered):
-        counts = Counter(map(str.lower, names))
-        names = [other if counts[name.lower()] > 1 else name for name, other in zip(names, longer, strict=True)]
-    return names
+    counts = Counter(path.stem.lower() for path in paths)
+    chosen = [
+        longer if counts[path.stem.lower()] > 1 else path.stem for path, longer in zip(paths, with_folders, strict=True)
+    ]
+    return unlike([shortened(name) for name in chosen])

@@ -2,6 +2,7 @@
 
     0 0.512 0.430 0.180 0.255          class, centre x, centre y, width, height
     0 0.4 0.3 0.6 0.3 0.6 0.5          class and a polygon: the box around it is read
+    0 0.512 0.430 0.180 0.255 0.5 …    with kpt_shape in data.yaml: a box, and points, which are left out
 
 Images without a txt are negatives. A data.yaml is read where there is one, and refused where it leads out of its
 folder; without it the classes come from classes.txt, or are numbers.
@@ -9,6 +10,7 @@ folder; without it the classes come from classes.txt, or are numbers.
 
 from __future__ import annotations
 
+import math
 import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
@@ -57,18 +59,22 @@ def read(path: Path, part: str) -> Dataset:
     said = _described(bare)
     layout = _arranged(bare, said, notes)
     listed = _names(bare, said)
-    there, others, left_out = collect(layout, _labels(layout), part, notes, partial(parse, names=listed))
+    reading = partial(parse, names=listed, pose=_pose(said))
+    there, others, left_out = collect(layout, _labels(layout), part, notes, reading)
     used = {name for mark in (*there.values(), *others.values()) for name in mark.classes}
     names = listed or tuple(map(str, range(max(map(int, used), default=-1) + 1)))
     return boxes_dataset(layout, there, names, format="yolo", part=part, notes=notes, left_out=left_out)
 
 
-def parse(content: bytes, where: str, names: Sequence[str] = ()) -> Marks:
-    """Return what a txt says; a class beyond `names` keeps its number. Raises DataError where a line is no box."""
+def parse(content: bytes, where: str, names: Sequence[str] = (), pose: int = 0) -> Marks:
+    """Return what a txt says; a class beyond `names` keeps its number.
+
+    After a box there may be `pose` numbers, which are points. Raises DataError where a line is no box.
+    """
     classes, boxes = [], []
     for i, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         if words := line.split():
-            label, box = _line(words, f"line {i}", where)
+            label, box = _line(words, f"line {i}", where, pose)
             classes.append(names[label] if label < len(names) else str(label))
             boxes.append(box)
     return Marks(where, "", classes, np.reshape(boxes, (-1, 4)).astype(np.float64), relative=True)
@@ -115,7 +121,7 @@ def _holds_boxes(layout: Layout, name: str) -> bool:
         return False
 
 
-def _line(words: Sequence[str], which: str, where: str) -> tuple[int, list[float]]:
+def _line(words: Sequence[str], which: str, where: str, pose: int) -> tuple[int, list[float]]:
     """Return the class and the box, in shares, of a line."""
     try:
         label, *values = (float(word) for word in words)
@@ -123,7 +129,7 @@ def _line(words: Sequence[str], which: str, where: str) -> tuple[int, list[float
         raise DataError(f"{which} is no box: expected numbers", where=where) from None
     if not label.is_integer() or not 0 <= label < _MOST_CLASSES or len(values) < 4:
         raise DataError(f"{which} is no box: expected a class and 4 shares", where=where)
-    if len(values) in (4, 5):  # the fifth is a score
+    if len(values) in (4, 5, 4 + pose):  # the fifth is a score
         x, y, width, height = values[:4]
         return int(label), [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
     if len(values) % 2:
@@ -161,6 +167,12 @@ def _names(layout: Layout, said: tuple[str, dict[str, Any]] | None) -> tuple[str
     if len({*every}) < len(every):
         raise DataError("gives two classes one name", where=where)
     return every
+
+
+def _pose(said: tuple[str, dict[str, Any]] | None) -> int:
+    """Return how many numbers of points follow a box: data.yaml says how many points, and how many numbers each."""
+    shape = said[1].get("kpt_shape") if said else None
+    return math.prod(shape) if isinstance(shape, list) and all(isinstance(one, int) for one in shape) else 0
 
 
 def _is_class(number: Any, name: Any) -> bool:
