@@ -108,6 +108,53 @@ def test_what_is_there_is_not_overwritten_by_itself(
     assert {path.name for path in out.iterdir()} == {"b.jpg", "predictions.csv", "predictions.json"}
 
 
+def test_where_one_is_and_what_is_read_are_not_replaced(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos / "more")
+    for out in (".", ".."):
+        outcome = viewfinder("predict", faces, photos / "a.png", "--out", out, "--overwrite")
+        assert outcome.code == 2 and "is the folder that you are in" in outcome.err
+    monkeypatch.chdir(tmp_path)
+    assert viewfinder("predict", faces, photos / "a.png", "--out", "done").code == 0
+    outcome = viewfinder("predict", faces, "done/a.png", "--out", "done", "--overwrite")
+    assert outcome.code == 2 and "is, or holds, what is read" in outcome.err
+    assert (tmp_path / "done" / "a.png").exists()
+
+
+def test_earlier_predictions_are_not_predicted(
+    viewfinder: Commands, faces: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "damaged.png").unlink()
+    monkeypatch.chdir(photos)
+    for more in ((), ("--overwrite",)):
+        outcome = viewfinder("predict", faces, ".", *more)
+        assert outcome.code == 0 and "4 images answered" in outcome.out
+
+
+def test_a_link_to_a_folder_stays_one(viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(tmp_path / "elsewhere" / "done", target_is_directory=True)
+    except OSError:
+        pytest.skip("links may not be made here")
+    for more in ((), ("--overwrite",)):
+        assert viewfinder("predict", faces, photos / "a.png", "--out", link, *more).code == 0
+    assert link.is_symlink() and (tmp_path / "elsewhere" / "done" / "a.png").exists()
+
+
+def test_a_path_that_is_too_long_for_a_name_is_shortened(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    deep = photos / ("deep" * 40) / ("er" * 60)
+    deep.mkdir(parents=True)
+    (deep / "a.png").write_bytes((photos / "a.png").read_bytes())
+    out = tmp_path / "done"
+    assert viewfinder("predict", faces, photos / ("deep" * 40), "--out", out).code == 0
+    (picture,) = out.glob("*.png")
+    assert picture.name.endswith("erer-a.png") and len(picture.name) < 210
+
+
 def test_what_a_user_put_beside_predictions_is_not_deleted(
     viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:

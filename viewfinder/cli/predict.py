@@ -72,7 +72,7 @@ def predict(
         _refuse_inside(out, sources)
         _labels(find, out, labels, threads)
     else:
-        _folder(find, out, pictures, threads, overwrite)
+        _folder(partial(find, without=out), out, sources, pictures, threads, overwrite)
 
 
 def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | None, size: int | None) -> None:
@@ -90,20 +90,28 @@ def _refuse_inside(out: Path, sources: Sequence[Path]) -> None:
         raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
 
 
-def _found(model: Path, sources: Sequence[Path], threshold: float | None) -> tuple[Predictor, Pictures]:
+def _refuse_over(out: Path, sources: Sequence[Path]) -> None:
+    if out.exists() and any(source.resolve().is_relative_to(out.resolve()) for source in sources):
+        raise InputError("is, or holds, what is read", where=str(out), hint="choose another --out")
+
+
+def _found(
+    model: Path, sources: Sequence[Path], threshold: float | None, without: Path | None = None
+) -> tuple[Predictor, Pictures]:
     from viewfinder.deploy.pictures import find_pictures
     from viewfinder.deploy.predictor import load
 
     predictor = load(model, threads=1)
     if threshold is not None:
         predictor.threshold = threshold
-    return predictor, find_pictures(sources)
+    return predictor, find_pictures(sources, without)
 
 
-def _folder(find: Find, out: Path, draw: bool, threads: int, overwrite: bool) -> None:
+def _folder(find: Find, out: Path, sources: Sequence[Path], draw: bool, threads: int, overwrite: bool) -> None:
     from viewfinder.deploy.predictions import refuse_existing, write_predictions
 
     refuse_existing(out, overwrite)
+    _refuse_over(out, sources)
     found = find()
     with _bar() as progress:
         done = write_predictions(*found, out, draw=draw, threads=threads, overwrite=overwrite, progress=progress)

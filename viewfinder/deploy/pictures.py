@@ -93,17 +93,18 @@ class Pictures:
         return list(accumulate(len(images) for _, images in self.columns))
 
 
-def find_pictures(sources: Sequence[Path]) -> Pictures:
+def find_pictures(sources: Sequence[Path], without: Path | None = None) -> Pictures:
     """Return the images of files, folders, lists and anything else that viewfinder reads, such as a download.
 
     A list is a text file that ends in .txt, with the path of an image in each line, relative to the list's folder.
     Sources stay in the order given, lines of a list too; images of a folder are sorted by their paths.
     Names begin with a folder's last name; where images of two sources had the same, with all that was given of it.
+    What lies in the folder `without`, where predictions were written before, is passed over in the folders around it.
 
     Raises:
         DataError: a source is not there, or holds no images.
     """
-    columns = [_column(source) for source in sources]
+    columns = [_column(source, without) for source in sources]
     if len(columns) > 1 and _share_names(columns):
         folders = [source if source.is_dir() else source.parent for source in sources]
         given = ["" if folder == Path() else folder.as_posix() for folder in folders]
@@ -118,10 +119,10 @@ def _share_names(columns: Sequence[tuple[str, Images]]) -> bool:
     return len(set().union(*names)) < sum(map(len, names))
 
 
-def _column(source: Path) -> tuple[str, Images]:
+def _column(source: Path, without: Path | None) -> tuple[str, Images]:
     if not source.exists():
         raise DataError("no such file or folder", where=source, hint="check the path")
-    if source.is_dir() and (files := _files_below(source)):
+    if source.is_dir() and (files := _files_below(source, without)):
         return source.resolve().name, FileImages.of(source, files)
     if source.is_dir() and not Source(source).files():
         raise DataError("is empty", where=source, hint="name a folder with images in it")
@@ -133,9 +134,12 @@ def _column(source: Path) -> tuple[str, Images]:
     return "", read(source, "test" if "test" in there else there[0]).images
 
 
-def _files_below(folder: Path) -> tuple[str, ...]:
+def _files_below(folder: Path, without: Path | None) -> tuple[str, ...]:
     """Return the paths of all image files, relative to the folder; hidden ones are passed over, as in all reading."""
-    found = (name for name in Source(folder).files() if name.lower().endswith(SUFFIXES))
+    found = [name for name in Source(folder).files() if name.lower().endswith(SUFFIXES)]
+    if without is not None and without.resolve().is_relative_to(folder.resolve()):
+        inside = f"{without.resolve().relative_to(folder.resolve()).as_posix()}/"
+        found = [name for name in found if not name.startswith(inside)]
     return tuple(sorted(found, key=lambda path: path.replace("/", "\0")))
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import ANSWERS, Answer
+from viewfinder.data.file_names import shortened
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
@@ -67,21 +68,27 @@ def write_predictions(
         DataError: there is something at `out` already.
     """
     refuse_existing(out, overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=out.parent) as beside:
+    place = out.resolve()  # what a link leads to: the link stays
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=place.parent) as beside:
         folder = Path(beside) / "predictions"
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
         with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes
             unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
-        if out.exists():
-            shutil.rmtree(out)
-        folder.replace(out)
+        if place.exists():
+            shutil.rmtree(place)
+        folder.replace(place)
     return Predictions(out, len(pictures) - len(unreadable), tuple(unreadable))
 
 
 def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raise DataError where `out` is in the way: a file, or a folder that is neither empty nor to be replaced."""
+    """Raise DataError where `out` is in the way: a file, or a folder that is neither empty nor to be replaced.
+
+    And where it is the folder that one is in: who stands there would see nothing of the new one.
+    """
+    if out.is_dir() and Path.cwd().is_relative_to(out.resolve()):
+        raise DataError("is the folder that you are in, or one above it", where=out, hint="choose another --out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not _ours(out):
@@ -177,7 +184,7 @@ def _unused(name: str, used: set[str]) -> str:
     """Return a file name for an image's name: photographs stay JPEG, all else becomes PNG."""
     path = Path(re.sub(r"[^\w.-]+", "-", name))
     suffix = ".jpg" if path.suffix.lower() in (".jpg", ".jpeg") else ".png"
-    stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    stem = shortened(path.stem if path.suffix.lower() in SUFFIXES else path.name)
     numbered = (f"{stem}{suffix}" if i == 1 else f"{stem}-{i}{suffix}" for i in range(1, len(used) + 2))
     free = next(candidate for candidate in numbered if candidate.lower() not in used)
     used.add(free.lower())
