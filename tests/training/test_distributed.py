@@ -79,6 +79,13 @@ vf.train(vf.read(job.pop("source")), **job)
 group = weakref.ref(dist.group.WORLD)
 """
 
+APART = """
+import json, os, sys
+import viewfinder as vf
+job = json.loads(sys.argv[1])
+data = vf.read(job.pop("source"))
+vf.train(data.select(range(int(os.environ["RANK"]), len(data))), **job)
+"""
 ENDED = """
 import json, sys, time
 import viewfinder as vf
@@ -98,7 +105,7 @@ def torchrun(*arguments: str, restarts: int = 0, cwd: Path) -> subprocess.Comple
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launcher, f"--max-restarts={restarts}", "--monitor-interval=0.1", *arguments]
     path = os.pathsep.join([str(Path(vf.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "TMPDIR": str(cwd)}
     return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=200, check=False)
 
 
@@ -113,8 +120,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     xy[rng.random(ROWS) < 0.6, 0] = np.nan
     names = ("left_eye", "right_eye")
     write(Dataset("keypoints", names, images, PointSets(xy)), folder / "keypoints.npz", "npz")
-    for name, text in (("jobs.py", JOBS), ("killed.py", KILLED), ("ending.py", ENDING), ("ended.py", ENDED)):
-        (folder / name).write_text(text)
+    scripts = {"jobs": JOBS, "killed": KILLED, "ending": ENDING, "ended": ENDED, "apart": APART}
+    for name, text in scripts.items():
+        (folder / f"{name}.py").write_text(text)
     return folder
 
 
@@ -226,6 +234,12 @@ def test_a_killed_process_is_replaced_and_the_run_goes_on_by_itself(
     assert_same(run, alone("keypoints"))
     shutil.move(folder / "before" / "keypoints-1", folder / "one-again")
     assert_same(vf.resume(folder / "one-again"), alone("keypoints"))
+
+
+def test_processes_with_other_data_are_told_so_before_a_run_is_made(folder: Path) -> None:
+    ended = torchrun("apart.py", json.dumps(job(folder, "digits") | {"out": "apart"}), cwd=folder)
+    assert ended.returncode and "the train samples are others here than where the run began" in ended.stderr
+    assert not (folder / "apart").exists() and not [*folder.glob(".making-*")]
 
 
 def test_the_processes_have_parted_before_the_interpreter_ends(folder: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["on_device"]
+__all__ = ["fits", "on_device"]
 
 
 def on_device(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
@@ -19,3 +19,9 @@ def on_device(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
     """
     tensor = torch.as_tensor(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def fits(size: int, gpu: torch.device) -> bool:
+    """Whether so many bytes take no more than half of what is free on a GPU: the network needs the rest."""
+    free, _ = torch.cuda.mem_get_info(gpu)
+    return 2 * size <= free

@@ -43,7 +43,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
     data: Annotated[Path | None, typer.Option(help="With --resume: where the data is now.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto, which is the default.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto, which is the default.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,
     export: Annotated[bool, typer.Option(help="Write the model file into the run folder at the end.")] = True,
 ) -> None:
@@ -118,7 +118,7 @@ def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Map
     with join().in_turn():
         dataset = read(source)
     for note in dataset.notes:
-        if note.severity != "info":
+        if note.severity != "info" and leads():
             typer.echo(f"viewfinder: {note.line}", err=True)
     chosen = recipe or fitting_recipe(dataset.task, dataset.images[0].shape[2])
     given = {name: value for name, value in began.items() if value is not None}

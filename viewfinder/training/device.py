@@ -13,7 +13,7 @@ from viewfinder.config import Recipe, load_recipe
 from viewfinder.errors import RunError
 from viewfinder.training.distributed import Team
 
-__all__ = ["chosen_device", "keeping_memory", "quiet_torch", "seed", "settled"]
+__all__ = ["chosen_device", "device_again", "keeping_memory", "quiet_torch", "seed", "settled", "telling_full_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """What glibc's <malloc.h> calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
@@ -26,12 +26,22 @@ def settled(recipe: Recipe, device: torch.device) -> Recipe:
     """Return the recipe with "auto" decided for this device, as the run records it: a resume decides nothing."""
     if recipe.train.precision != "auto":
         return recipe
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    return load_recipe(recipe, {"train.precision": "bfloat16" if fast else "float32"})
+    return load_recipe(recipe, {"train.precision": "bfloat16" if _computes_bfloat16(device) else "float32"})
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device has bfloat16 of its own: many emulate it, and are slower with it."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def chosen_device(name: str, team: Team) -> torch.device:
-    """Return the device of that name, in a team the one of this process. Raises RunError where there is none."""
+    """Return the device of that name, in a team the one of this process; a GPU always has a number.
+
+    Raises RunError where there is none.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
@@ -39,14 +49,47 @@ def chosen_device(name: str, team: Team) -> torch.device:
         number = str(team.local_rank)
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
         raise RunError(f"unknown device {name!r}", hint="use auto, cpu or cuda")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    there = torch.cuda.device_count()
+    if kind == "cuda" and there and team.size > 1 and team.local_rank >= there:
+        what = f"process {team.local_rank + 1} of this machine has no GPU: it has {there}"
+        raise RunError(what, where="device cuda", hint="start as many processes as there are GPUs, or choose cpu")
+    if kind == "cuda" and int(number or 0) >= there:
         hint = "choose cpu or auto for a new run; a run is resumed on the kind of device that it began on"
         if torch.version.cuda is None:
             hint = (
                 f"torch {torch.__version__} is built for CPUs alone: install its build for GPUs, or choose cpu or auto"
             )
         raise RunError("there is no such CUDA device here", where=f"device {name}", hint=hint)
-    return torch.device(f"{kind}:{number}" if number else kind)
+    if kind == "cpu":
+        return torch.device("cpu")
+    # a thread that makes batches has a current device of its own
+    return torch.device("cuda", int(number) if number else torch.cuda.current_device())
+
+
+def device_again(name: str, team: Team) -> torch.device:
+    """Return where a run goes on: on the device it began on, or where there are fewer GPUs now, on another one.
+
+    Raises RunError where there is none of its kind.
+    """
+    kind, _, number = name.partition(":")
+    gone = number.isdecimal() and int(number) >= torch.cuda.device_count()
+    return chosen_device(kind if gone else name, team)
+
+
+@contextlib.contextmanager
+def telling_full_memory(device: torch.device) -> Iterator[None]:
+    """Raise RunError where the device, or the machine, has no memory left."""
+    hint = "set train.batch lower, or data.size"
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise RunError("the GPU's memory is full", where=f"device {device}", hint=hint) from None
+    except MemoryError:
+        raise RunError("the memory is full", where="train", hint=hint) from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what torch says of a CPU
+            raise
+        raise RunError("the memory is full", where="train", hint=hint) from None
 
 
 def seed(device: torch.device, number: int) -> None:

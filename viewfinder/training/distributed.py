@@ -250,6 +250,11 @@ def _said(name: str, usual: int) -> int:
 def _others_there() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ConnectionError) as error:
+        if "No backend type associated" in str(error):  # of a group that was not made here
+            hint = 'make it with init_process_group("cpu:gloo,cuda:nccl")'
+            raise RunError("the group of processes cannot send what lies on a CPU", where="train", hint=hint) from error
         hint = "look for its error above; `torchrun --max-restarts 3` goes on by itself from the last checkpoint"
         raise RunError("lost the connection to another process", where="train", hint=hint) from error

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from viewfinder.augment.device import on_device
+from viewfinder.augment.device import fits, on_device
 from viewfinder.augment.geometry import (
     as_pixels,
     compose,
@@ -157,6 +157,7 @@ class Loader:
             self._floats = torch.empty(images, *pixels.shape[1:], device=self.device)
             self._places = torch.empty(2 * images, math.prod(pixels.shape[1:3]), device=self.device)
         resident = self._at_once and on_gpu and in_memory(pixels)
+        resident = resident and fits(len(pixels) * math.prod(pixels.shape[1:]), self.device)
         self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
 
     def batch_at(self, step: int) -> Batch:

@@ -200,7 +200,7 @@ def train_steps(
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
-        DataError: an image cannot be read, of a set that is read while it trains; saved and resumable.
+        DataError: an image cannot be read, of a set that is read while it trains; the first process saves its own case.
     """
     progress, pace = session.progress, _Pace(session, emit, clock)
     reason = _take_stock(session, pace, stopping)  # a training that was stopped may have left a validation to do

@@ -116,6 +116,8 @@ class _Recording:
         try:
             with torch.cuda.graph(self._graph, pool=memory, stream=stream, capture_error_mode="thread_local"):
                 self._losses = step(self._images, self._targets)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             what, hint = f"the step cannot be recorded: {why}", "begin a new run with it set to false, in a new process"

@@ -29,7 +29,7 @@ from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
 from viewfinder.training import events
 from viewfinder.training.claim import claimed
-from viewfinder.training.device import chosen_device, quiet_torch, settled
+from viewfinder.training.device import chosen_device, device_again, quiet_torch, settled, telling_full_memory
 from viewfinder.training.distributed import Team, join, launch, restarted
 from viewfinder.training.folders import make_folder, new_folder
 from viewfinder.training.goals import Goal
@@ -75,7 +75,7 @@ def train(
         until: stop as soon as this holds, such as "rmse<=1.7".
         changes: values to change in the recipe, by dotted key.
         out: the run folder; by default a new one under `runs/`.
-        device: "cpu", "cuda", or "auto": a GPU where there is one.
+        device: "cpu", "cuda", one of several as "cuda:1", or "auto": a GPU where there is one.
         on_event: is told every event.
 
     Raises:
@@ -93,7 +93,7 @@ def train(
     begun = team.agreed(_begun(out, wanted, number))
     folder = begun or team.agreed(new_folder(out, wanted) if team.leads else Path())
     threads = wanted.train.threads or team.threads
-    with quiet_torch(threads, where):
+    with quiet_torch(threads, where), telling_full_memory(where):
         with team.in_turn():
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
@@ -119,8 +119,8 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
-    where = chosen_device(run.info["device"], team)
-    with quiet_torch(threads, where):
+    where = device_again(run.info["device"], team)
+    with quiet_torch(threads, where), telling_full_memory(where):
         with team.in_turn():
             session = _session(run.recipe, parts, run.folder, where, team)
         return _go_on(Run(run.folder, run.info, parts), session, on_event)
@@ -148,6 +148,7 @@ def _begin(
     planned = _plan(session, parts)
     info = session.team.agreed(_info(session, parts, torch.get_num_threads(), number))
     _same_data(info, parts)
+    session.team.any(True)  # the folder is made when all have the same
     if session.team.leads:
         known = arrays(parts, session.recipe, session.loader.pixels)
         folder = make_folder(folder, session, info, known, named=named)
