@@ -23,7 +23,6 @@ from viewfinder.data.reading import FORMATS, parts, write
 from viewfinder.data.sources import Source, check_members
 from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import DataError
-from viewfinder.training.remembered import _marks
 
 
 def picture(seed: int, height: int = 20, width: int = 24) -> np.ndarray:
@@ -279,6 +278,7 @@ def test_npz_columns_are_of_the_images_for_training(tmp_path: Path) -> None:
     [
         ({"labels": np.array(3)}, "labels has a single value for 4 images"),
         ({"groups": np.arange(3)}, "groups has the shape (3,), expected (4,)"),
+        ({"splits": np.array(["train", "../evil", "val", "val"])}, "splits has the value '../evil'"),
         ({"ids": np.zeros((4, 2))}, "ids has the shape (4, 2), expected (4,)"),
     ],
 )
@@ -310,7 +310,7 @@ def test_a_large_idx_file_is_read_piece_by_piece(tmp_path: Path, monkeypatch: py
         vf.read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../evil", "/evil", "a\\b", "cat/black", ".net", "", "what?"])
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a\\b", "cat/black", ".net", "", "two\nlines"])
 def test_classes_that_no_folder_can_be_called_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be a folder's name"):
         write(replace(classes(), names=("cat", name)), tmp_path / "out" / "pets", "folders")
@@ -320,16 +320,32 @@ def test_classes_that_no_folder_can_be_called_are_refused(name: str, tmp_path: P
 def test_classes_that_would_be_read_as_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="would be read as splits"):
         write(replace(classes(), names=("test", "Train")), tmp_path / "pets", "folders")
+    with pytest.raises(DataError, match="would be read as images without classes"):
+        write(Dataset("classify", ("photos",), classes().images, Labels(np.zeros(12, int))), tmp_path / "x", "folders")
     write(replace(classes(), names=("test", "dog")), tmp_path / "pets", "folders")
     assert vf.read(tmp_path / "pets").names == ("dog", "test")
+
+
+def test_class_folders_that_are_one_on_a_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: path.name == "dog")  # as where "Dog" is the same
+    with pytest.raises(DataError, match="'dog' would be in one folder with another one"):
+        write(classes(), tmp_path / "pets", "folders")
 
 
 @pytest.mark.parametrize("beside", ["test.zip", "train.csv", "training.csv"])
 def test_a_stray_file_does_not_hide_a_folder_a_class(beside: str, tmp_path: Path) -> None:
     root = put(tmp_path / "pets", "train/cat/a.png", "train/dog/b.png")
-    contents = {"test.zip": zip_of(root, tmp_path / "a.zip").read_bytes(), "train.csv": b"", "training.csv": b"\xe9,b"}
+    contents = {
+        "test.zip": zip_of(root, tmp_path / "a.zip").read_bytes(),
+        "train.csv": b"\xe9,b",
+        "training.csv": b"\xe9,b",
+    }
     (root / beside).write_bytes(contents[beside])
     assert vf.read(root).names == ("cat", "dog")
+    (root / beside).unlink()
+    (root / "training.zip").write_bytes(contents["test.zip"][:-30])
+    with pytest.raises(DataError, match=r"training\.zip.*cut off"):
+        vf.read(root)
 
 
 def test_names_in_zips_of_macs_and_of_windows_are_read_as_they_are_meant(tmp_path: Path) -> None:
@@ -348,13 +364,6 @@ def test_names_in_zips_of_macs_and_of_windows_are_read_as_they_are_meant(tmp_pat
         data = vf.read(tmp_path / file)
         assert data.names == ("Füße", "Hände")
         np.testing.assert_array_equal(data.images[0], vf.read(root).images[0])
-
-
-def test_file_names_that_are_no_utf_8_have_an_outline(tmp_path: Path) -> None:
-    images = FileImages.of(tmp_path, ("stra\udcdfe.png", "dog.png"))
-    data = Dataset("classify", ("cat", "dog"), images, Labels(np.arange(2)))
-    assert data.outline != replace(data, images=images.select(np.array([1, 0]))).outline
-    assert len(set(_marks(images))) == 2
 
 
 def test_folders_are_written_and_read_back(tmp_path: Path) -> None:

@@ -351,10 +351,13 @@ def test_yolo_classes_come_from_data_yaml_and_unknown_ones_are_errors(tmp_path: 
 @pytest.mark.parametrize(("shape", "points"), [("[2, 2]", ".65 .65 .75 .75"), ("[2, 3]", ".65 .65 2 .75 .75 0")])
 def test_yolo_lines_with_points_are_boxes(shape: str, points: str, tmp_path: Path) -> None:
     photo(tmp_path / "images" / "a.jpg", 100, 100)
-    text(tmp_path / "labels" / "a.txt", f"0 .7 .7 .2 .2 {points}\n0 .5 .5 .5 .5\n")
+    text(tmp_path / "labels" / "a.txt", f"0 .7 .7 .2 .2 {points}\n0 .5 .5 .5 .5\n0 .7 .7 .2 .2 {points} .9\n")
     text(tmp_path / "data.yaml", f"train: images\nkpt_shape: {shape}\nnames: [dog]\n")
-    ((_, *one), (_, *two)) = boxes(vf.read(tmp_path))["a.jpg"]
-    np.testing.assert_allclose([one, two], [(60, 60, 80, 80), (25, 25, 75, 75)], atol=1e-4)
+    every = [box for _, *box in boxes(vf.read(tmp_path))["a.jpg"]]
+    np.testing.assert_allclose(every, [(60, 60, 80, 80), (25, 25, 75, 75), (60, 60, 80, 80)], atol=1e-4)
+    text(tmp_path / "labels" / "a.txt", "0 .7 .7 .2 .2 .65 .65\n")
+    with pytest.raises(DataError, match=r"line 1 is no box with . numbers of points: 6 numbers"):
+        vf.read(tmp_path)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,13 +124,19 @@ def test_where_one_is_and_what_is_read_are_not_replaced(
 
 
 def test_earlier_predictions_are_not_predicted(
-    viewfinder: Commands, faces: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos / "damaged.png").unlink()
     monkeypatch.chdir(photos)
     for more in ((), ("--overwrite",)):
         outcome = viewfinder("predict", faces, ".", *more)
         assert outcome.code == 0 and "4 images answered" in outcome.out
+    shutil.move("predictions", tmp_path / "elsewhere")
+    try:
+        (photos / "predictions").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    except OSError:
+        return
+    assert "4 images answered" in viewfinder("predict", faces, photos, "--overwrite").out
 
 
 def test_a_link_to_a_folder_stays_one(viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,15 @@ def assert_equal(run: vf.Run, expected: vf.Run) -> None:
         tensors, wanted = (load_checkpoint(one.folder / "checkpoints", name)[0] for one in (run, expected))
         assert tensors.keys() == wanted.keys()
         assert all(torch.equal(tensors[key], wanted[key]) for key in wanted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all file names are text")
+def test_files_whose_names_are_no_text_are_trained_on(tmp_path: Path, large: None) -> None:
+    source = made("classes", tmp_path)
+    one = next(source.rglob("*.png"))
+    one.rename(one.with_name("stra\udcdfe.png"))
+    run = trained(source, "classes", tmp_path / "run")
+    assert run.ended == "steps" and vf.open_run(run.folder).evaluate().metrics
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -67,18 +67,19 @@ def test_a_gpu_that_only_emulates_bfloat16_trains_in_float32(monkeypatch: pytest
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
         MemoryError("Unable to allocate 12 GiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:126] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_full_memory_is_one_line(error: Exception) -> None:
     with (
-        pytest.raises(RunError, match=r"memory is full; set train\.batch lower"),
-        telling_full_memory(torch.device("cpu")),
+        pytest.raises(RunError, match="device cpu: the memory is full; close something"),
+        telling_full_memory(torch.device("cpu"), "close something"),
     ):
         raise error
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="of ours"), telling_full_memory(torch.device("cpu")):
+    with pytest.raises(RuntimeError, match="of ours"), telling_full_memory(torch.device("cpu"), ""):
         raise RuntimeError("a mistake of ours")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, count
 
 __all__ = ["shortened", "unlike"]
 
@@ -28,7 +29,7 @@ def unlike(stems: Sequence[str]) -> list[str]:
     names = list(stems)
     for row, stem in enumerate(stems):
         if taken[stem.lower()] > 1:
-            numbered = (f"{stem}-{row}{more}" for more in ("", *(f"-{again}" for again in range(2, len(stems) + 2))))
-            names[row] = next(name for name in numbered if name.lower() not in taken)
+            more = chain([""], (f"-{again}" for again in count(2)))
+            names[row] = next(name for name in (f"{stem}-{row}{one}" for one in more) if name.lower() not in taken)
             taken[names[row].lower()] = 1
     return names

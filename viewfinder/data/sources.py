@@ -17,7 +17,7 @@ from typing import IO
 
 from viewfinder.errors import DataError
 
-__all__ = ["LARGEST", "ZIP_FAULTS", "Source", "check_members", "hidden", "open_zip", "readable"]
+__all__ = ["LARGEST", "ZIP_FAULTS", "NoTableError", "Source", "check_members", "hidden", "open_zip", "readable"]
 
 LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
 """How much smaller than its content a member may be, once its content is larger than the second number."""
@@ -32,6 +32,10 @@ ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Uni
 
 
 _OF_SYSTEMS = {"__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"}
+
+
+class NoTableError(DataError):
+    """A file that is called like a competition's table is sound, and something else."""
 
 
 class Source:
@@ -113,7 +117,10 @@ class Source:
 
     @contextmanager
     def open_inside(self, name: str, suffix: str) -> Iterator[tuple[str, IO[bytes]]]:
-        """Open a file; where it is a zip, its only file that ends in `suffix`. Gives the short name and the stream."""
+        """Open a file; where it is a zip, its only file that ends in `suffix`. Gives the short name and the stream.
+
+        Raises NoTableError where a zip holds none, or several.
+        """
         if not name.lower().endswith(".zip"):
             with self.open(name) as file:
                 yield PurePosixPath(name).name, file
@@ -124,7 +131,7 @@ class Source:
             archive = stack.enter_context(open_zip(seekable, where))
             inside = [info.filename for info in archive.infolist() if info.filename.lower().endswith(suffix)]
             if len(inside) != 1:
-                raise DataError(f"holds {len(inside)} {suffix} files instead of one", where=where)
+                raise NoTableError(f"holds {len(inside)} {suffix} files instead of one", where=where)
             with readable(where):
                 yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
 

@@ -45,7 +45,7 @@ __all__ = [
     "taken",
 ]
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it when a reader or the file's layout changes what is stored."""
 
 FILLING = ".rows"

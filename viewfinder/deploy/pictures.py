@@ -137,8 +137,9 @@ def _column(source: Path, without: Path | None) -> tuple[str, Images]:
 def _files_below(folder: Path, without: Path | None) -> tuple[str, ...]:
     """Return the paths of all image files, relative to the folder; hidden ones are passed over, as in all reading."""
     found = [name for name in Source(folder).files() if name.lower().endswith(SUFFIXES)]
-    if without is not None and without.resolve().is_relative_to(folder.resolve()):
-        inside = f"{without.resolve().relative_to(folder.resolve()).as_posix()}/"
+    if without is not None:
+        pairs = ((without.resolve(), folder.resolve()), (without.absolute(), folder.absolute()))  # it may be a link
+        inside = tuple(f"{out.relative_to(root).as_posix()}/" for out, root in pairs if out.is_relative_to(root))
         found = [name for name in found if not name.startswith(inside)]
     return tuple(sorted(found, key=lambda path: path.replace("/", "\0")))
 

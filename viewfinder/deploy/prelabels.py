@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.boxes import areas, clipped
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.formats.folders import check_names
 from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
 from viewfinder.deploy.pictures import Pictures
@@ -75,9 +76,11 @@ def write_prelabels(
 
     Raises:
         InputError: the format does not hold such answers.
-        DataError: there is something at `out` already, or no image can be read.
+        DataError: there is something at `out` already, no folder can be called like a class, or no image can be read.
     """
     check_format(format, predictor)
+    if format == "folders":
+        check_names(predictor.names, predictor.path.name, hint="write a table with --table")
     if out.exists():
         hint = "choose another --out: labels that somebody may have corrected are never replaced"
         raise DataError("exists", where=out, hint=hint)

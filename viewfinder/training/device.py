@@ -76,20 +76,20 @@ def device_again(name: str, team: Team) -> torch.device:
     return chosen_device(kind if gone else name, team)
 
 
+_FULL = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch and its libraries say where a CPU's memory is full, and a GPU's."""
+
+
 @contextlib.contextmanager
-def telling_full_memory(device: torch.device) -> Iterator[None]:
-    """Raise RunError where the device, or the machine, has no memory left."""
-    hint = "set train.batch lower, or data.size"
+def telling_full_memory(device: torch.device, hint: str) -> Iterator[None]:
+    """Raise RunError, with a hint, where the device, or the machine, has no memory left."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise RunError("the GPU's memory is full", where=f"device {device}", hint=hint) from None
-    except MemoryError:
-        raise RunError("the memory is full", where="train", hint=hint) from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what torch says of a CPU
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _FULL):
             raise
-        raise RunError("the memory is full", where="train", hint=hint) from None
+        what = "the memory is full" if device.type == "cpu" else "the memory of the GPU or the machine is full"
+        raise RunError(what, where=f"device {device}", hint=hint) from None
 
 
 def seed(device: torch.device, number: int) -> None:

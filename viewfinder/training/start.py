@@ -20,6 +20,7 @@ import torch
 
 import viewfinder
 from viewfinder import tasks
+from viewfinder.augment.share import Share
 from viewfinder.config import Recipe, as_json, load_recipe
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.rows import fit_rows
@@ -27,6 +28,7 @@ from viewfinder.data.similar import similar_groups
 from viewfinder.errors import DataError, RecipeError, RunError, nearest
 from viewfinder.models.members import members_of
 from viewfinder.models.registry import start_network
+from viewfinder.tasks.base import Task
 from viewfinder.training import events
 from viewfinder.training.claim import claimed
 from viewfinder.training.device import chosen_device, device_again, quiet_torch, settled, telling_full_memory
@@ -80,7 +82,7 @@ def train(
 
     Raises:
         RecipeError, DataError, RunError: what was given cannot be used; nothing was written, unless it is that a step
-            cannot be recorded on a GPU.
+            cannot be recorded on a GPU, or that the memory is full after the first steps.
         NonFiniteError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the run was saved and can be resumed.
     """
@@ -93,7 +95,7 @@ def train(
     begun = team.agreed(_begun(out, wanted, number))
     folder = begun or team.agreed(new_folder(out, wanted) if team.leads else Path())
     threads = wanted.train.threads or team.threads
-    with quiet_torch(threads, where), telling_full_memory(where):
+    with quiet_torch(threads, where), telling_full_memory(where, "set train.batch lower, or data.size"):
         with team.in_turn():
             session = _session(wanted, parts, folder, where, team, fresh=not begun)
         if begun:
@@ -120,7 +122,7 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
     where = device_again(run.info["device"], team)
-    with quiet_torch(threads, where), telling_full_memory(where):
+    with quiet_torch(threads, where), telling_full_memory(where, "end other programs that use it, then resume"):
         with team.in_turn():
             session = _session(run.recipe, parts, run.folder, where, team)
         return _go_on(Run(run.folder, run.info, parts), session, on_event)
@@ -253,9 +255,19 @@ def _parts(dataset: Dataset, val: Dataset | None, recipe: Recipe) -> dict[str, D
 
 
 def _session(
-    recipe: Recipe, parts: Mapping[str, Dataset], folder: Path, device: torch.device, team: Team, *, fresh: bool = False
+    recipe: Recipe,
+    parts: Mapping[str, Dataset],
+    folder: Path,
+    device: torch.device,
+    team: Team,
+    *,
+    fresh: bool = False,
+    loader: Loader | None = None,
 ) -> Session:
-    """Return a training at its first step; a fresh one gets pretrained weights, and its goal must be within reach."""
+    """Return a training at its first step; a fresh one gets pretrained weights, and its goal must be within reach.
+
+    Another one's loader may be used, since batches depend on their step alone.
+    """
     dataset = parts["train"]
     task = tasks.create(recipe, dataset.names)
     metrics = {metric.name: metric for metric in task.metrics}
@@ -274,9 +286,18 @@ def _session(
         start_network(network, recipe)
     digits = torch.float64 if recipe.train.precision == "float64" else None  # None: as they are
     network = share_statistics(network.to(device, digits), team)
-    size, channels = recipe.data.size, recipe.data.channels
-    pixels, to_pixels = fit_rows(dataset.images, round(size * recipe.data.detail), channels)
-    loader = Loader(
+    share = team.share(recipe.train.batch, members_of(network))
+    loader = loader or _loader(dataset, task, recipe, device, share)
+    validation = Validation.of(parts["val"], task, recipe, device, team) if "val" in parts else None
+    where, checkpoints = dataset.images.where, folder / "checkpoints"
+    parts_of_it = (recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
+    return Session(*parts_of_it, team=team)
+
+
+def _loader(dataset: Dataset, task: Task, recipe: Recipe, device: torch.device, share: Share) -> Loader:
+    size = recipe.data.size
+    pixels, to_pixels = fit_rows(dataset.images, round(size * recipe.data.detail), recipe.data.channels)
+    return Loader(
         pixels,
         dataset.labelled(),
         names=dataset.names,
@@ -287,12 +308,8 @@ def _session(
         size=size,
         to_pixels=to_pixels,
         device=str(device),
-        share=team.share(recipe.train.batch, members_of(network)),
+        share=share,
     )
-    validation = Validation.of(parts["val"], task, recipe, device, team) if "val" in parts else None
-    where, checkpoints = dataset.images.where, folder / "checkpoints"
-    parts_of_it = (recipe, task, network, loader, validation, metrics[wanted], goal, checkpoints, where, device)
-    return Session(*parts_of_it, team=team)
 
 
 def _epoch(session: Session, step: int) -> float:
@@ -325,7 +342,7 @@ def _plan(session: Session, parts: Mapping[str, Dataset]) -> events.Event:
     recipe, per_epoch, crowded = session.recipe, session.loader.steps_per_epoch, False
     start: events.Event = {"event": "start", "step": 0, "seconds": 0.0}
     if recipe.train.minutes:
-        thrown_away = _session(recipe, parts, session.folder, session.device, session.team)
+        thrown_away = _session(recipe, parts, session.folder, session.device, session.team, loader=session.loader)
         free = recipe.train.threads is None and session.team.size == 1 and session.device.type == "cpu"
         speed = measure_speed(thrown_away, recipe.train.minutes, one_thread_may_do=free)
         crowded = speed.crowded

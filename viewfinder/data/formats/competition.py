@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from viewfinder.data.formats.csv_text import header
 from viewfinder.data.images import SUFFIXES
-from viewfinder.data.sources import Source
+from viewfinder.data.sources import NoTableError, Source
 from viewfinder.errors import DataError
 
 __all__ = ["Files", "side_table"]
@@ -47,7 +47,7 @@ class Files:
         try:
             with source.open_inside(file, ".csv") as (_, stream):
                 return header(stream, source.where(file))
-        except DataError:
+        except NoTableError:
             if any(name.lower().endswith(SUFFIXES) for name in source.files()):
                 return []  # the set is those images, and test.zip holds more of them, say
             raise

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.appearing import appearing
 from viewfinder.data.dataset import Images
+from viewfinder.data.sources import NoTableError
 from viewfinder.errors import DataError
 
 __all__ = ["blocks", "fields", "gray_line", "gray_lines", "gray_row", "gray_texts", "header", "long_fields", "written"]
@@ -35,13 +36,14 @@ def header(stream: IO[bytes], where: str) -> list[str]:
     """Return the names of the columns; the stream then stands at the first row.
 
     Raises:
-        DataError: the file is empty or its first line is not text.
+        NoTableError: its first line is not text.
+        DataError: the file is empty.
     """
     line = stream.readline(_LONGEST_LINE)
     try:
         names = next(csv.reader([line.decode("utf-8-sig").strip()]), [])
     except (UnicodeDecodeError, csv.Error):
-        raise DataError("is not a csv file: its first line is not text", where=where) from None
+        raise NoTableError("is not a csv file: its first line is not text", where=where) from None
     if not names:
         raise DataError("is empty", where=where, hint="download it again")
     return [name.strip() for name in names]

@@ -5,8 +5,9 @@ Files are not decoded here: `check` finds those that cannot be, and training nam
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,7 @@ from viewfinder.data.sources import Source, hidden
 from viewfinder.data.targets import Labels
 from viewfinder.errors import DataError
 
-__all__ = ["parts", "read", "sniff", "write"]
+__all__ = ["check_names", "parts", "read", "sniff", "write"]
 
 LOOKS_FOR = "a folder of images for every class"
 SPLITS = {
@@ -150,24 +151,39 @@ def write(dataset: Dataset, path: Path) -> None:
     if path.exists():
         raise DataError("exists", where=path, hint="name a new folder")
     targets = dataset.targets_of(Labels)
-    _refuse_names(dataset, {dataset.names[label] for label in targets.ids.tolist()})
+    used = {dataset.names[label] for label in targets.ids.tolist()}
+    check_names(used, dataset.source)
+    _check_layout(dataset, used)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as beside:
         root = Path(beside) / path.name
+        made: set[tuple[str, str]] = set()
         for row, label in enumerate(targets.ids.tolist()):
-            folder = root / ("" if dataset.splits is None else str(dataset.splits[row])) / dataset.names[label]
+            split, name = "" if dataset.splits is None else str(dataset.splits[row]), dataset.names[label]
+            folder = root / split / name
+            if (split, name) not in made and folder.exists():  # where capitals count as small letters
+                fault = f"class {name!r} would be in one folder with another one"
+                raise DataError(fault, where=dataset.source, hint=NPZ)
             folder.mkdir(parents=True, exist_ok=True)
+            made.add((split, name))
             _write_image(dataset.images, row, folder)
         root.rename(path)
 
 
-def _refuse_names(dataset: Dataset, used: set[str]) -> None:
-    """Raise DataError where classes, as folders, would lie elsewhere, or would not be read as what they are."""
-    for name in sorted(used):
-        if name != name.strip() or not name or hidden(name) or {*name} & {*'/\\:*?"<>|\0'}:
-            raise DataError(f"class {name!r} cannot be a folder's name", where=dataset.source, hint=NPZ)
-    if dataset.splits is None and {name.lower() for name in used} <= SPLITS.keys():
-        fault = f"folders of the classes {', '.join(sorted(used))} would be read as splits"
+def check_names(names: Iterable[str], where: str, hint: str = NPZ) -> None:
+    """Raise DataError where a class cannot be called a folder: it would lie elsewhere, or be passed over."""
+    never = {*"/\\", *map(chr, range(32)), *('<>:"|?*' if os.name == "nt" else "")}
+    for name in sorted(names):
+        if name != name.strip() or not name or hidden(name) or {*name} & never:
+            raise DataError(f"class {name!r} cannot be a folder's name", where=where, hint=hint)
+
+
+def _check_layout(dataset: Dataset, used: set[str]) -> None:
+    """Raise DataError where folders of these classes would be read as something else."""
+    lower = {name.lower() for name in used}
+    what = "splits" if dataset.splits is None and lower <= SPLITS.keys() else "images without classes"
+    if what == "splits" or (len(used) == 1 and lower <= {*NO_CLASS}):
+        fault = f"folders of the classes {', '.join(sorted(used))} would be read as {what}"
         raise DataError(fault, where=dataset.source, hint=NPZ)
 
 

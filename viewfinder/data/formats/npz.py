@@ -205,6 +205,8 @@ class _Archive:
         for key, column in columns.items():
             if column.shape != (rows,):
                 raise self._error(key, f"has the shape {column.shape}, expected ({rows},)", "save one for each image")
+        if unknown := {*map(str, columns.get("splits", ()))} - {"train", "val", "test"}:
+            raise self._error("splits", f"has the value {min(unknown)!r}", "use train, val and test")
         return columns
 
     def _points(self, key: str, xy: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], PointSets]:

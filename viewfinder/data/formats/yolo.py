@@ -129,11 +129,12 @@ def _line(words: Sequence[str], which: str, where: str, pose: int) -> tuple[int,
         raise DataError(f"{which} is no box: expected numbers", where=where) from None
     if not label.is_integer() or not 0 <= label < _MOST_CLASSES or len(values) < 4:
         raise DataError(f"{which} is no box: expected a class and 4 shares", where=where)
-    if len(values) in (4, 5, 4 + pose):  # the fifth is a score
+    if len(values) in (4, 5, 4 + pose, 5 + pose):  # the one more is a score
         x, y, width, height = values[:4]
         return int(label), [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-    if len(values) % 2:
-        raise DataError(f"{which} is no polygon: {len(values)} numbers", where=where)
+    if pose or len(values) % 2:
+        what = f"box with {pose} numbers of points" if pose else "polygon"
+        raise DataError(f"{which} is no {what}: {len(values)} numbers", where=where)
     xy = np.reshape(values, (-1, 2))
     return int(label), [*xy.min(axis=0).tolist(), *xy.max(axis=0).tolist()]
 
