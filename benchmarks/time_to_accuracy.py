@@ -21,8 +21,8 @@ compilation is part of its first epoch. The described keypoint systems learn fro
 and all are judged on all points that are annotated.
 
 Results are kept after every epoch, and a second call adds to them: what is there for the same recipe and seed is not
-measured again, and trainings of an older text of a recipe are dropped. --seeds 0 prints what is there. Two calls may
-run at once, one --ways on each core.
+measured again, and trainings by a recipe that is another one now are dropped: for ours the recipe as it is for a
+training so long. --seeds 0 prints what is there. Two calls may run at once, one --ways on each core.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from accuracy_curves import DIGITS, KEYPOINTS, draw, print_tables, summary
 from beside import HERE, data_folder, lines_of, pin, save, saved, see_that_it_is_there, threads
 
 import viewfinder as vf
-from viewfinder.config import load_recipe, recipe_text
+from viewfinder.config import Recipe, load_recipe
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.training.start import split_for
 
@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 def measure(results: Results, given: argparse.Namespace, asked: Training) -> None:
     """Make one training in a process of its own and keep what it says as it goes on."""
-    asked = asked | {"recipe": recipe_digest(given.what, asked["way"])}
+    asked = asked | {"recipe": digest_of(recipe_for(given.what, asked["way"], asked["epochs"]))}
     if results.has(asked, given.minutes):
         return
     training = asked | {"date": date.today().isoformat(), "points": [], "ended": ""}
@@ -150,7 +150,7 @@ def train_ours(what: str, seed: int, epochs: float, cores: list[int]) -> Trainin
     def note(event: dict[str, Any]) -> None:
         marks[event["event"]] = time.process_time()
 
-    recipe = load_recipe(what, {"train.minutes": 0.9 if epochs <= SHORT[what] else 5})
+    recipe = recipe_for(what, "ours", epochs)
     changes = {"train.seed": seed, "train.threads": 1, "data.val": 0}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -162,9 +162,18 @@ def train_ours(what: str, seed: int, epochs: float, cores: list[int]) -> Trainin
     return {"cpu": used, "value": value, "validating": time.process_time() - before, "ended": "epochs", **about}
 
 
-def recipe_digest(what: str, way: str) -> str:
-    name = what if way == "ours" else way
-    return blake2b(recipe_text(name).encode(), digest_size=6).hexdigest()
+def recipe_for(what: str, way: str, epochs: float) -> Recipe:
+    """Return the recipe of a way, ours with what its budgets change for a training of so many epochs."""
+    if way != "ours":
+        return load_recipe(way)
+    return load_recipe(what, {"train.minutes": 0.9 if epochs <= SHORT[what] else 5})
+
+
+def digest_of(recipe: Recipe) -> str:
+    """Return what changes with what a recipe does, not with its words or its budgets for other minutes."""
+    does = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name", "about", "budgets"})
+    does["train"].pop("minutes", None)
+    return blake2b(json.dumps(does, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 class Results:
@@ -190,7 +199,7 @@ class Results:
         every = {
             identity(one): one
             for one in [*saved(self.name).get("trainings", []), *self.mine]
-            if one["recipe"] == recipe_digest(self.what, one["way"])
+            if one["recipe"] == digest_of(recipe_for(self.what, one["way"], one["epochs"]))
         }
         return [every[key] for key in sorted(every)]
 
