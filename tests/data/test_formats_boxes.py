@@ -282,6 +282,16 @@ def test_files_named_like_images_that_are_no_labels_are_named(tmp_path: Path) ->
     assert found["unknown-labels"].where == ("labels/a.json",)
 
 
+def test_a_folder_beside_the_one_that_is_read_may_be_named_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "photos" / "a.jpg")
+    labelme(tmp_path / "photos" / "a.json", ("cat", [[1, 2], [10, 20]]))
+    monkeypatch.chdir(tmp_path / "photos")
+    write(vf.read("."), "../copy", "labelme")
+    assert len(vf.read(tmp_path / "copy")) == 1
+
+
 def test_nothing_is_written_into_the_folder_that_is_read(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     labelme(tmp_path / "a.json", ("face", [[1, 1], [9, 9]]))

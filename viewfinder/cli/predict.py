@@ -86,7 +86,7 @@ def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | N
 
 
 def _refuse_inside(out: Path, sources: Sequence[Path]) -> None:
-    if any(source.is_dir() and source.absolute() in out.absolute().parents for source in sources):
+    if any(source.is_dir() and source.resolve() in out.resolve().parents for source in sources):
         raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
 
 

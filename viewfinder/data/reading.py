@@ -88,7 +88,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     ending = getattr(module, "ENDING", into.suffix)
     if into.suffix.lower() != ending.lower():
         raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")
-    if dataset.source and Path(dataset.source).absolute() in into.parents:
+    if dataset.source and Path(dataset.source).resolve() in into.resolve().parents:
         raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
     module.write(dataset, into)
 
