@@ -156,9 +156,7 @@ class Loader:
             images = self._steps_made * len(self.share.places)
             self._floats = torch.empty(images, *pixels.shape[1:], device=self.device)
             self._places = torch.empty(2 * images, math.prod(pixels.shape[1:3]), device=self.device)
-        resident = self._at_once and on_gpu and in_memory(pixels)
-        resident = resident and fits(len(pixels) * math.prod(pixels.shape[1:]), self.device)
-        self._resident = torch.from_numpy(pixels[np.arange(len(pixels))]).to(self.device) if resident else None
+        self._resident = self._laid_on_gpu() if self._at_once and on_gpu else None
 
     def batch_at(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0; the same whenever and however often it is asked for."""
@@ -182,6 +180,13 @@ class Loader:
         The thread ends with the generator: close it to stop early.
         """
         return ahead(self.batch_at, range(first, last), threads=1, begin=_alone)
+
+    def _laid_on_gpu(self) -> Tensor | None:
+        """Return all pixels on the GPU; None where they lie on a disk, or would take more than half of what is free."""
+        count = len(self.pixels)
+        if in_memory(self.pixels) and fits(count * math.prod(self.pixels.shape[1:]), self.device):
+            return torch.from_numpy(self.pixels[np.arange(count)]).to(self.device)
+        return None
 
     def _generator(self, purpose: int, number: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, purpose, number))))

@@ -231,10 +231,10 @@ def _are_entries(value: Any) -> bool:
 
 def _id(value: Any) -> Any:
     """Return an id by which the lists of a file find each other: 7, "7" and 7.0 are one, as pandas may have written."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    text = str(value)
-    return int(text) if text.isdecimal() and text == str(int(text)) else value if value is None else text
+    if value is None:
+        return None
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return int(text) if text.isdecimal() and text == str(int(text)) else text
 
 
 def _by_id(pair: tuple[Any, str]) -> tuple[bool, int, str]:
