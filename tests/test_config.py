@@ -97,7 +97,10 @@ def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:
         ({"optim.lr": "fast"}, "digits: optim.lr: expected a number, got 'fast'"),
         ({"optim.lr": "-1"}, "digits: optim.lr: expected more than 0, got -1"),
         ({"optim.lr": str([1] * 99)}, "digits: optim.lr: expected a number, got [1, 1, 1, 1, 1, 1, ...]"),
-        ({"optim.name": "adamx"}, "digits: optim.name: expected 'adamw', 'adam', 'sgd' or 'rmsprop', got 'adamx'"),
+        (
+            {"optim.name": "adamx"},
+            "digits: optim.name: expected 'muon', 'adamw', 'adam', 'sgd' or 'rmsprop', got 'adamx'",
+        ),
         ({"augment.rotate": "181"}, "digits: augment.rotate: expected at most 180, got 181"),
         ({"predict.mirror": "often"}, "digits: predict.mirror: expected true or false, got 'often'"),
         ({"about": "3"}, "digits: about: expected a text, got 3"),

@@ -131,18 +131,18 @@ class Augment(Part):
 class Optim(Part):
     """How weights change."""
 
-    name: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
-    """The optimiser: adamw, adam, sgd or rmsprop."""
+    name: Literal["muon", "adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    """The optimiser: muon, adamw, adam, sgd or rmsprop."""
     lr: float = Field(0.003, gt=0)
     """The learning rate; the highest one where the schedule moves it."""
     weight_decay: float = Field(0, ge=0)
-    """Decoupled decay for adamw; not applied to biases and normalisation."""
+    """Decoupled decay for muon and adamw; not applied to biases and normalisation."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """For sgd; also adam's and adamw's first beta."""
+    """For sgd and muon; also adam's and adamw's first beta."""
     rho: float = Field(0.99, ge=0, lt=1)
-    """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta."""
+    """Decay of squared gradients: rmsprop's alpha, adam's, adamw's and muon's second beta."""
     epsilon: float = Field(1e-8, gt=0)
-    """Added to the root of squared gradients, for rmsprop, adam and adamw."""
+    """Added to the root of squared gradients, for rmsprop, adam, adamw and muon."""
     schedule: Literal["constant", "onecycle", "cosine", "plateau", "decay"] = "onecycle"
     """How the learning rate moves over the run: constant, onecycle, cosine, plateau or decay."""
     warmup: float = Field(0.15, ge=0, lt=1)

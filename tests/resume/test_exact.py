@@ -43,7 +43,8 @@ TINY = ("seed-digits", CLASSIFY[1] | {"train.batch": 64})
 """Images that are varied all at once."""
 FLOAT64 = (KEYPOINTS[0], KEYPOINTS[1] | {"train.precision": "float64"})
 KINDS = {"classify": CLASSIFY, "tiny": TINY, "keypoints": KEYPOINTS, "locate": LOCATE, "detect": DETECT}
-KINDS |= {"float64": FLOAT64}
+MUON = (KEYPOINTS[0], KEYPOINTS[1] | {"optim.name": "muon"})
+KINDS |= {"float64": FLOAT64, "muon": MUON}
 TRAIN = """
 import json, sys
 import viewfinder as vf

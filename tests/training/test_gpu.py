@@ -21,7 +21,7 @@ from viewfinder.training.recording import WARM_STEPS
 from viewfinder.training.start import _session
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-OPTIMISERS = ({"optim.name": "adamw"}, {"optim.name": "adam"}, {"optim.name": "sgd"}, {"optim.name": "rmsprop"})
+OPTIMISERS = [{"optim.name": name} for name in ("muon", "adamw", "adam", "sgd", "rmsprop")]
 CONVNET = ("digits", {"data.size": 14, "train.batch": 24, "train.validations": 7, "model.unpadded": 0})
 HEATMAPS = ("keypoints", {"data.size": 32, "train.batch": 12, "train.validations": 7})
 SGD = (CLASSIFY[0], CLASSIFY[1] | {"optim.name": "sgd", "optim.lr": 0.01})

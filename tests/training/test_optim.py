@@ -42,7 +42,7 @@ def test_a_plateau_halves_the_rate_down_to_the_lowest() -> None:
     assert scales == pytest.approx([1.0, 0.5, 0.25, 0.2, 0.2])
 
 
-@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("name", ["muon", "adamw", "adam", "sgd", "rmsprop"])
 def test_every_optimiser_lowers_a_loss(name: str) -> None:
     torch.manual_seed(0)
     network = nn.Linear(4, 1)
@@ -65,7 +65,7 @@ def test_biases_and_scales_do_not_decay() -> None:
     assert decays == {0.1: [2], 0.0: [1, 1, 1]}
 
 
-@pytest.mark.parametrize("name", ["adamw", "adam", "rmsprop"])
+@pytest.mark.parametrize("name", ["muon", "adamw", "adam", "rmsprop"])
 def test_the_recipes_epsilon_is_used(name: str) -> None:
     optimiser = build_optimiser(nn.Linear(1, 1), Optim.model_validate({"name": name, "epsilon": 1e-5}))
     assert {group["eps"] for group in optimiser.param_groups} == {1e-5}

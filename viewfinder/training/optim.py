@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Optim
+from viewfinder.training.muon import Muon
 from viewfinder.training.uncompiled import uncompiled
 
 __all__ = ["Averages", "build_optimiser", "learning_rate", "lowered", "set_rate"]
@@ -41,6 +42,11 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
+def _muon(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
+    betas = (spec.momentum, spec.rho)
+    return uncompiled(Muon)(groups, lr=rate, betas=betas, eps=spec.epsilon, fused=True, capturable=on_gpu)
+
+
 def _adamw(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.optim.Optimizer:
     betas = (spec.momentum, spec.rho)
     return uncompiled(torch.optim.AdamW)(groups, lr=rate, betas=betas, eps=spec.epsilon, fused=True, capturable=on_gpu)
@@ -61,6 +67,7 @@ def _rmsprop(groups: Groups, spec: Optim, rate: Rate, on_gpu: bool) -> torch.opt
 
 
 _OPTIMISERS: dict[str, Callable[[Groups, Optim, Rate, bool], torch.optim.Optimizer]] = {
+    "muon": _muon,
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,
