@@ -57,11 +57,17 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         return orthogonalised(matrix.T).T
     scaled = matrix / torch.linalg.matrix_norm(matrix).clamp(min=1e-12)
     gram = scaled @ scaled.T
-    factor = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(ROUNDS):
-        round_ = B * gram + C * (gram @ gram)
-        round_.diagonal().add_(A)
-        factor = round_ @ factor
-        gram = round_ @ gram @ round_
-    whole: Tensor = factor @ scaled
-    return whole
+    turn = whole = _round(gram)
+    for _ in range(ROUNDS - 1):
+        gram = turn @ gram @ turn
+        turn = _round(gram)
+        whole = turn @ whole
+    orthogonal: Tensor = whole @ scaled
+    return orthogonal
+
+
+def _round(gram: Tensor) -> Tensor:
+    """Return the matrix that takes x, of which `gram` is the product with itself, to Ax + Bx³ + Cx⁵."""
+    turn = B * gram + C * (gram @ gram)
+    turn.diagonal().add_(A)
+    return turn
