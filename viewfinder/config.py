@@ -140,9 +140,9 @@ class Optim(Part):
     momentum: float = Field(0.9, ge=0, lt=1)
     """For sgd and muon; also adam's and adamw's first beta."""
     rho: float = Field(0.99, ge=0, lt=1)
-    """Decay of squared gradients: rmsprop's alpha, adam's, adamw's and muon's second beta."""
+    """Decay of squared gradients: rmsprop's alpha, adam's and adamw's second beta; muon's for biases and scales."""
     epsilon: float = Field(1e-8, gt=0)
-    """Added to the root of squared gradients, for rmsprop, adam, adamw and muon."""
+    """Added to the root of squared gradients, for rmsprop, adam and adamw; muon's for biases and scales."""
     schedule: Literal["constant", "onecycle", "cosine", "plateau", "decay"] = "onecycle"
     """How the learning rate moves over the run: constant, onecycle, cosine, plateau or decay."""
     warmup: float = Field(0.15, ge=0, lt=1)

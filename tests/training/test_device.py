@@ -14,6 +14,7 @@ from viewfinder.training.device import (
     chosen_device,
     device_again,
     keeping_memory,
+    quiet_torch,
     settled,
     telling_full_memory,
 )
@@ -97,3 +98,25 @@ def test_memory_that_a_step_frees_is_there_for_the_next_one_and_is_given_back_at
         first_steps = [pages_asked_for() for _ in range(8)]
         assert pages_asked_for() < usual / 5, first_steps
     assert pages_asked_for() > usual / 2
+
+
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+def test_products_have_all_digits_while_it_trains_and_as_many_as_before_afterwards(asked: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(asked)
+    try:
+        with quiet_torch(torch.get_num_threads(), torch.device("cpu")):
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == asked
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_a_precision_that_was_chosen_for_one_backend_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mixed() -> str:
+        raise RuntimeError("you have used mix of the legacy and new APIs to set the matmul precision")
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", mixed)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", pytest.fail)
+    with quiet_torch(torch.get_num_threads(), torch.device("cpu")):
+        pass

@@ -15,6 +15,7 @@ from torch import nn
 from viewfinder.data.dataset import ArrayImages, Dataset
 from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets, Labels, PointSets, Targets
+from viewfinder.training.muon import Muon
 from viewfinder.training.uncompiled import uncompiled
 
 TRAINING = """
@@ -32,11 +33,11 @@ TARGETS: dict[str, tuple[tuple[str, ...], Targets]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["AdamW", "Adam", "SGD", "RMSprop"])
-def test_steps_and_state_are_those_of_torch_bit_for_bit(name: str) -> None:
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop, Muon])
+def test_steps_and_state_are_those_of_the_plain_one_bit_for_bit(kind: type[torch.optim.Optimizer]) -> None:
     torch.manual_seed(0)
     ours = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 1))
-    theirs, kind = copy.deepcopy(ours), getattr(torch.optim, name)
+    theirs = copy.deepcopy(ours)
     networks, optimisers = (ours, theirs), (uncompiled(kind)(ours.parameters()), kind(theirs.parameters()))
     for number, x in enumerate(torch.randn(6, 8, 5)):
         for network, optimiser in zip(networks, optimisers, strict=True):

@@ -105,16 +105,31 @@ def quiet_torch(threads: int, device: torch.device) -> Iterator[None]:
     """Set the thread count, and leave torch's threads and generators, those of this device, as they were.
 
     On a GPU convolutions add up in one order, always the same: else no training could be repeated, nor resumed exactly.
+    Products outside of autocast have all digits of float32, which Muon needs, also where a notebook asked for fewer.
     """
     before, in_order = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = in_order or device.type == "cuda"
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), keeping_memory():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), keeping_memory(), _all_digits():
             yield
     finally:
         torch.set_num_threads(before)
         torch.backends.cudnn.deterministic = in_order
+
+
+@contextlib.contextmanager
+def _all_digits() -> Iterator[None]:
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # chosen for one backend, in a newer way than torch's old switch can tell
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @contextlib.contextmanager

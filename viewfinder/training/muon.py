@@ -18,14 +18,18 @@ __all__ = ["Muon", "orthogonalised"]
 
 ROUNDS = 5
 A, B, C = 3.4445, -4.775, 2.0315
-"""x → Ax + Bx³ + Cx⁵, five times, brings all in 0.002 … 1 to 0.7 … 1.2."""
+"""x → Ax + Bx³ + Cx⁵, so many rounds of it, brings all in 0.002 … 1 to 0.7 … 1.2."""
 LIKE_ADAM = 0.2
 """How large AdamW's steps are, in units of the rate, so that one rate does for both (https://arxiv.org/abs/2502.16982)."""
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, but for the groups that have more than one dimension; momentum is AdamW's first beta, in them too."""
+    """AdamW, but for weights of more than one dimension, to which AdamW's first beta is the momentum.
 
+    torch's own of that name, where it has one, takes no kernels, and no other weights beside.
+    """
+
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Change all weights that have a gradient. The gradients of the matrices are forgotten."""
         for group in self.param_groups:
@@ -38,7 +42,7 @@ class Muon(torch.optim.AdamW):
     def _take(self, weights: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, beta = self.state[weights], group["betas"][0]
         if not state:
-            state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
+            state["step"] = torch.zeros((), dtype=torch.float32)  # AdamW looks for it when a state is loaded
             state["exp_avg"] = torch.zeros_like(weights)
         mean = state["exp_avg"].lerp_(gradient, 1 - beta)
         ahead = gradient.lerp(mean, beta)  # after Nesterov
@@ -52,6 +56,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
     Very small ones, below about a 500th of the matrix' norm, come out smaller. All rounds are polynomials of the
     matrix' product with itself, whose sides are the smaller one, so that only the first and last product are large.
+    They need all digits of float32: with fewer, what should be 0 turns negative and grows.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalised(matrix.T).T
@@ -68,6 +73,6 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 def _round(gram: Tensor) -> Tensor:
     """Return the matrix that takes x, of which `gram` is the product with itself, to Ax + Bx³ + Cx⁵."""
-    turn = B * gram + C * (gram @ gram)
+    turn = torch.addmm(gram, gram, gram, beta=B, alpha=C)
     turn.diagonal().add_(A)
     return turn
