@@ -31,6 +31,11 @@ def test_a_recipe_survives_json(name: str) -> None:
     assert Recipe.model_validate(as_json(recipe)) == recipe
 
 
+def test_what_others_trained_is_not_torn_apart_by_the_steps_of_its_base() -> None:
+    optim = load_recipe("detect-timm").optim
+    assert (optim.name, optim.lr, optim.momentum, optim.clip) == ("adamw", 0.001, 0.9, 10)
+
+
 def test_the_described_digit_training_is_as_described() -> None:
     recipe = load_recipe("seed-digits")
     optim, train, augment = recipe.optim, recipe.train, recipe.augment
