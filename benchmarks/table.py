@@ -72,8 +72,13 @@ def told(rows: Callable[[dict[str, Any]], list[Row]], result: dict[str, Any]) ->
     """Return what a result says, by row; what was measured before a change that counts says so."""
     every = rows(result)
     assert len(dict(every)) == len(every), f"two rows of one name: {[label for label, _ in every]}"
-    before = f"; before {result['before']}" if "before" in result else ""
-    return {label: measured + before for label, measured in every}
+    return {label: measured + since(result.get("before", {}), label) for label, measured in every}
+
+
+def since(before: str | dict[str, str], label: str) -> str:
+    """Return the changes that came after a row: those of the whole result, or those whose key is in the row's label."""
+    changes = before if isinstance(before, dict) else {"": before}
+    return "".join(f"; before {change}" for part, change in changes.items() if part in label)
 
 
 def cell(measured: str | None, file: str) -> str:
