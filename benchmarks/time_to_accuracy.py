@@ -50,7 +50,7 @@ from viewfinder.training.start import split_for
 KERAS = HERE.parent / ".venv-keras" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 ZIPS = {"digits": "digit-recognizer.zip", "keypoints": "facial-keypoints-detection.zip"}
 THEIRS = {"digits": ["seed-digits"], "keypoints": ["seed-keypoints", "seed-keypoints-mlp", "seed-keypoints-cnn"]}
-EPOCHS = {"digits": [1.0, 2, 4, 6, 8, 12], "keypoints": [1.0, 2, 4, 8, 16, 32, 64]}
+EPOCHS = {"digits": [1.0, 2, 4, 6, 8, 12], "keypoints": [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]}
 SHORT = {"digits": 6, "keypoints": 6}
 """So many epochs are over in the minutes, on one core, for which the recipe has a budget: ours is then what it says."""
 Training = dict[str, Any]
