@@ -242,6 +242,14 @@ def test_processes_with_other_data_are_told_so_before_a_run_is_made(folder: Path
     assert not (folder / "apart").exists() and not [*folder.glob(".making-*")]
 
 
+def test_a_process_that_waits_for_one_that_was_given_what_it_cannot_use_looks_for_no_connection(folder: Path) -> None:
+    options = ["--recipe", "keypoints", "--set", "train.batch=25", "--set", "data.similar=false", "--out", "uneven"]
+    ended = torchrun("-m", "viewfinder", "train", "keypoints.npz", *options, cwd=folder)
+    assert ended.stderr.count("batches of 25 cannot be shared evenly by 2 processes") == 1
+    assert ended.stderr.count("another process cannot go on") == 1
+    assert "lost the connection" not in ended.stderr and not (folder / "uneven").exists()
+
+
 def test_the_processes_have_parted_before_the_interpreter_ends(folder: Path) -> None:
     """A thread of the group that wanted the interpreter while it ended would end the process with SIGABRT."""
     ended = torchrun("ending.py", json.dumps(job(folder, "digits") | {"out": "parted", "epochs": 0.2}), cwd=folder)

@@ -12,6 +12,7 @@ import torch
 
 import viewfinder as vf
 from viewfinder.data.dataset import ArrayImages, Dataset
+from viewfinder.data.reading import write
 from viewfinder.data.targets import Labels, PointSets
 from viewfinder.errors import DataError, NonFiniteError, RecipeError, RunError
 from viewfinder.training import start
@@ -260,6 +261,24 @@ def test_a_run_that_is_over_is_not_resumed(squares: Dataset, tmp_path: Path) -> 
         vf.resume(run.folder)
     with pytest.raises(RunError, match="is not a run folder"):
         vf.open_run(tmp_path)
+
+
+def test_a_run_whose_recipe_was_changed_in_its_file_is_not_resumed(squares: Dataset, tmp_path: Path) -> None:
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "validation":
+            raise KeyboardInterrupt
+
+    source = tmp_path / "squares.npz"
+    write(squares, source, "npz")
+    with pytest.raises(KeyboardInterrupt):
+        vf.train(vf.read(source), recipe="digits", epochs=2, changes=QUICK, out=tmp_path / "run", on_event=stop)
+    file = tmp_path / "run" / "run.json"
+    began = file.read_text(encoding="utf-8")
+    file.write_text(began.replace('"adamw"', '"muon"'), encoding="utf-8")
+    with pytest.raises(RunError, match=r"run\.json: the recipe was changed .*undo the change"):
+        vf.resume(tmp_path / "run")
+    file.write_text(began, encoding="utf-8")
+    assert vf.resume(tmp_path / "run").ended == "steps"
 
 
 def test_balanced_class_weights_make_rare_classes_count(squares: Dataset, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class Source:
                 yield file
             return
         where = f"{self.path.name}/{name}"
-        with readable(where), open_zip(self.path, where) as archive, archive.open(name) as member:
+        with open_zip(self.path, where) as archive, _whole(archive, name, where) as member:
             yield member
 
     @contextmanager
@@ -132,8 +132,7 @@ class Source:
             inside = [info.filename for info in archive.infolist() if info.filename.lower().endswith(suffix)]
             if len(inside) != 1:
                 raise NoTableError(f"holds {len(inside)} {suffix} files instead of one", where=where)
-            with readable(where):
-                yield PurePosixPath(inside[0]).name, stack.enter_context(archive.open(inside[0]))
+            yield PurePosixPath(inside[0]).name, stack.enter_context(_whole(archive, inside[0], where))
 
 
 def hidden(name: str) -> bool:
@@ -214,6 +213,18 @@ def readable(where: str) -> Iterator[None]:
         yield
     except ZIP_FAULTS:
         raise DataError("is damaged", where=where, hint="download it again") from None
+
+
+@contextmanager
+def _whole(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[IO[bytes]]:
+    """Open a member. What is wrong with its content is told only where the zip is not damaged, as its end shows."""
+    with readable(where), archive.open(name) as member:
+        try:
+            yield member
+        except DataError:
+            while member.read(1 << 20):
+                pass
+            raise
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from torch.nn import Parameter
 from viewfinder.augment.device import on_device
 from viewfinder.augment.share import Share
 from viewfinder.data.cores import usable_cores
-from viewfinder.errors import RecipeError, RunError
+from viewfinder.errors import RecipeError, RunError, ViewfinderError
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -150,13 +150,24 @@ class Team:
     def in_turn(self) -> Iterator[None]:
         """Let the first process of each machine do something first: the others then find what it left in the cache.
 
-        What is wrong with the input is told by the first, and the launcher ends the others.
+        What is wrong with the input is told by the first; the others raise RunError, which says so.
         """
         if self.local_rank:
-            self.any(True)
-        yield
+            self._passed(True)
+        try:
+            yield
+        except ViewfinderError:
+            if not self.local_rank:
+                self._passed(False)
+            raise
         if not self.local_rank:
-            self.any(True)
+            self._passed(True)
+
+    def _passed(self, mine: bool) -> None:
+        """Tell all processes whether this one may go on, and raise RunError where it may and another one may not."""
+        failed = self.any(not mine)[0]
+        if failed and mine:
+            raise RunError("another process cannot go on", where="train", hint="its error says why")
 
 
 ALONE = Team()

@@ -6,19 +6,14 @@ All that can be wrong with the input is found before the run folder is made.
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 
-import viewfinder
 from viewfinder import tasks
 from viewfinder.augment.share import Share
 from viewfinder.config import Recipe, as_json, load_recipe
@@ -40,7 +35,8 @@ from viewfinder.training.loop import Session, train_steps
 from viewfinder.training.normalisation import share_statistics
 from viewfinder.training.notes import notes_on
 from viewfinder.training.plan import measure_speed, plan_epochs, plan_minutes
-from viewfinder.training.remembered import about, arrays, fits, is_large_for
+from viewfinder.training.record import check_unchanged, record
+from viewfinder.training.remembered import arrays, fits, is_large_for
 from viewfinder.training.run import Run, open_run, tell_all
 from viewfinder.training.stopping import asked_to_stop
 from viewfinder.training.validation import Validation
@@ -112,12 +108,12 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
         on_event: is told every event.
 
     Raises:
-        RunError: not a run, no checkpoint, a damaged one, other data than before, it is over already, or another
-            process is training it.
+        RunError: not a run, no checkpoint, a damaged one, other data or another recipe than before, it is over already,
+            or another process is training it.
     """
     team = join()
     with team.in_turn():
-        run = open_run(folder)
+        check_unchanged(run := open_run(folder))
         parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
@@ -148,7 +144,7 @@ def _begin(
 ) -> Run:
     _compile(session, on_event)
     planned = _plan(session, parts)
-    info = session.team.agreed(_info(session, parts, torch.get_num_threads(), number))
+    info = session.team.agreed(record(session, parts, torch.get_num_threads(), number))
     _same_data(info, parts)
     session.team.any(True)  # the folder is made when all have the same
     if session.team.leads:
@@ -374,26 +370,3 @@ def _same_data(info: Mapping[str, Any], parts: Mapping[str, Dataset]) -> None:
         if not fits(part, info["data"][name]):
             what = f"the {name} samples are others here than where the run began"
             raise DataError(what, where=part.source or part.name, hint="give every process the same data")
-
-
-def _info(session: Session, parts: Mapping[str, Dataset], threads: int, number: int) -> dict[str, Any]:
-    return {
-        "recipe": as_json(session.recipe),
-        "names": list(parts["train"].names),
-        "data": {name: about(part, session.recipe) for name, part in parts.items()},
-        "seed": session.recipe.train.seed,
-        "parameters": sum(p.numel() for p in session.network.parameters()),
-        "device": str(session.device),
-        "threads": threads,
-        "processes": session.team.size,
-        "versions": {
-            "viewfinder": viewfinder.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
-        "launch": launch(),
-        "number": number,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
