@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -78,6 +79,31 @@ def test_a_file_holds_only_what_differs_from_its_base(tmp_path: Path) -> None:
 def test_another_network_than_the_bases_does_not_inherit_its_options(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, 'base = "digits"\n[model]\nname = "seed-digits"\n')
     assert load_recipe(path).model == {"name": "seed-digits"}
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "expected"),
+    [
+        ("keypoints", {"optim.name": "adamw"}, (0.003, 0.9)),
+        ("digits", {"optim.name": "muon"}, (0.01, 0.95)),
+        ("digits", {"optim.name": "rmsprop"}, (0.001, 0.9)),
+        ("digits", {"optim.name": "adamw"}, (0.01, 0.9)),
+        ("keypoints", {"optim.lr": "0.002"}, (0.002, 0.95)),
+        ("keypoints", {"optim.lr": "0.002", "optim.name": "adamw"}, (0.002, 0.9)),
+        ("keypoints", {"optim": {"name": "adam", "lr": 0.004}}, (0.004, 0.9)),
+    ],
+)
+def test_another_optimiser_does_not_inherit_the_rate(
+    base: str, changes: dict[str, Any], expected: tuple[float, float]
+) -> None:
+    recipe = load_recipe(base, changes)
+    assert (recipe.optim.lr, recipe.optim.momentum) == expected
+
+
+def test_a_file_that_names_another_optimiser_than_its_base_does_not_inherit_the_rate(tmp_path: Path) -> None:
+    for text, expected in (('name = "adamw"', (0.003, 0.9)), ('name = "adamw"\nlr = 0.002', (0.002, 0.9))):
+        optim = load_recipe(recipe_file(tmp_path, f'base = "keypoints"\n[optim]\n{text}\n')).optim
+        assert (optim.lr, optim.momentum) == expected
 
 
 def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:

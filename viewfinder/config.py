@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import combinations, product
 from pathlib import Path
@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from viewfinder.errors import RecipeError, nearest, refused
-from viewfinder.layers import flat, leave_alone, leaves, merged, set_at
+from viewfinder.layers import USUAL, flat, forget_rate, leave_alone, leaves, merged, parse_changes, put, set_at
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -158,6 +158,12 @@ class Optim(Part):
     clip: float = Field(0, ge=0)
     """Longest gradient vector; 0: not clipped."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, values: Any) -> Any:
+        name = values.get("name") if isinstance(values, Mapping) else None
+        return {**USUAL[name], **values} if isinstance(name, str) and name in USUAL else values
+
 
 class Train(Part):
     """How long, and with what."""
@@ -279,8 +285,7 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         values, where = name.model_dump(), name.name
     else:
         values, where = _read(name), str(name)
-    for key, value in (changes or {}).items():
-        set_at(values, key, value)
+    put(values, changes or {})
     leave_alone(values, (changes or {}).keys())
     recipe = _validated(values, where)
     _agree(recipe.budgets, where)
@@ -306,17 +311,6 @@ def fitting_recipe(task: str, channels: int) -> str:
         what = f"no recipe is for {task or 'images without targets'}"
         raise RecipeError(what, hint="give labelled images, or name a recipe with --recipe")
     return min(fitting, key=lambda recipe: recipe.data.channels != channels).name
-
-
-def parse_changes(texts: Iterable[str]) -> dict[str, str]:
-    """Return changes for `load_recipe` from texts such as "optim.lr=0.003". Raises RecipeError without a "="."""
-    changes = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise RecipeError(f"cannot read {text!r}", where="--set", hint="write it like optim.lr=0.003")
-        changes[key.strip()] = value.strip()
-    return changes
 
 
 def _read(name: str | Path) -> dict[str, Any]:
@@ -346,11 +340,13 @@ def _our_file(name: str, where: str = "") -> Path:
 
 
 def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a recipe on its base; the options of another network are of no use to its own."""
+    """Put a recipe on its base; the options of another network, or the rate of another optimiser, are of no use."""
     model = above.get("model")
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
     leave_alone(below, dict(leaves(above)))
-    return merged({**below, "model": {}, "budgets": []} if other else below, above)
+    both = merged({**below, "model": {}, "budgets": []} if other else below, above)
+    forget_rate(both, below, leaves(above))
+    return both
 
 
 def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:

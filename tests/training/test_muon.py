@@ -77,7 +77,7 @@ def test_what_is_no_matrix_learns_by_adamw_to_the_bit() -> None:
     one[0].requires_grad_(False)
     other = copy.deepcopy(one)
     optimisers = [
-        build_optimiser(network, Optim(name=name, weight_decay=0.1))
+        build_optimiser(network, Optim(name=name, lr=0.003, momentum=0.9, weight_decay=0.1))
         for network, name in ((one, "muon"), (other, "adamw"))
     ]
     for x in torch.randn(5, 8, 5):
