@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from viewfinder.data.appearing import naming
 from viewfinder.data.formats.csv_text import header
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError, nearest
@@ -90,7 +91,8 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
         raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")
     if dataset.source and Path(dataset.source).resolve() in into.resolve().parents:
         raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
-    module.write(dataset, into)
+    with naming(Path(path), into):
+        module.write(dataset, into)
 
 
 def _format(name: str) -> Format:

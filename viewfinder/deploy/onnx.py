@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 import viewfinder
+from viewfinder.data.appearing import folder_beside
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.images import fit_all
 from viewfinder.deploy.description import KEY, Description
@@ -71,6 +71,7 @@ def export(run: Run, path: str | Path, *, int8: bool = False, images: Dataset | 
     Raises:
         ExportError: the file differs from the trained model by more than the tolerance.
         InputError: `path` is a folder.
+        OSError: nothing can be written there.
         DataError: there are no images to compare on; for int8, none with targets.
     """
     path = Path(path)
@@ -78,15 +79,14 @@ def export(run: Run, path: str | Path, *, int8: bool = False, images: Dataset | 
         raise InputError("is a folder", where=path, hint="name the file to write, such as model.onnx")
     parts = _parts(run, images, int8)
     answering = run.task.answering(run.network()).eval()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=path.parent) as folder:
-        file = Path(folder) / "model.onnx"
+    with folder_beside(path) as folder:
+        file = folder / "model.onnx"
         about = _description(run, int8)
         model = traced(answering, about.size, about.channels, run.task.output_names)
         _write(model, about, file)
         if int8:
             pixels, _ = fit_all(_spread(parts[-1], CALIBRATION).images, about.size, about.channels)
-            model = quantise(file, pixels, Path(folder))
+            model = quantise(file, pixels, folder)
             _write(model, about, file)
         comparison = compare(answering, run.task, Predictor(file), sampled(parts, about.size))
         refuse(comparison)

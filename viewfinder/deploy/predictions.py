@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import ANSWERS, Answer
+from viewfinder.data.appearing import folder_beside, naming
 from viewfinder.data.file_names import shortened
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
@@ -66,12 +66,12 @@ def write_predictions(
 
     Raises:
         DataError: there is something at `out` already.
+        OSError: nothing can be written there.
     """
     refuse_existing(out, overwrite)
     place = out.resolve()  # what a link leads to: the link stays
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=place.parent) as beside:
-        folder = Path(beside) / "predictions"
+    with naming(out, place), folder_beside(place) as beside:
+        folder = beside / "predictions"
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
         with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes

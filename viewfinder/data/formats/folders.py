@@ -6,13 +6,13 @@ Files are not decoded here: `check` finds those that cannot be, and training nam
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from viewfinder.data.appearing import folder_beside
 from viewfinder.data.dataset import Dataset, Images
 from viewfinder.data.file_names import shortened
 from viewfinder.data.findings import Finding
@@ -154,9 +154,8 @@ def write(dataset: Dataset, path: Path) -> None:
     used = {dataset.names[label] for label in targets.ids.tolist()}
     check_names(used, dataset.source)
     _check_layout(dataset, used)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as beside:
-        root = Path(beside) / path.name
+    with folder_beside(path) as beside:
+        root = beside / path.name
         made: set[tuple[str, str]] = set()
         for row, label in enumerate(targets.ids.tolist()):
             split, name = "" if dataset.splits is None else str(dataset.splits[row]), dataset.names[label]

@@ -5,14 +5,13 @@ Photos keep their bytes, images of an array become PNG. Where the dataset has sp
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from viewfinder.data.appearing import folder_beside
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.file_names import shortened, unlike
 from viewfinder.data.formats.folders import SPLITS
@@ -57,18 +56,14 @@ class Item:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside `path` that is renamed to it at the end; of a failure nothing stays.
 
-    Raises DataError where something is at `path` already.
+    Raises DataError where something is at `path` already, and OSError where nothing can be written there.
     """
     if path.exists():
         raise DataError("exists", where=path, hint="name a new folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with folder_beside(path) as beside:
         (beside / path.name).mkdir()
         yield beside / path.name
         (beside / path.name).replace(path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def boxes_of(dataset: Dataset, format: str) -> BoxSets:
