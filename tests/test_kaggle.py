@@ -191,6 +191,21 @@ def test_an_older_submission_stays_unless_told_otherwise(digits: Path, model_fil
     assert kaggle.submit(model, test, out, overwrite=True).rows == 6
 
 
+def test_where_nothing_can_be_written_is_told_before_any_answer(
+    faces: Path, model_file: ModelFile, tmp_path: Path
+) -> None:
+    (faces / "IdLookupTable.csv").unlink()  # which would be missed after the answers
+    (tmp_path / "file").touch()
+    model, test = vf.load(model_file("keypoints")), vf.read(faces, part="test")
+    with pytest.raises(NotADirectoryError, match=r"file/s\.csv"):
+        kaggle.submit(model, test, tmp_path / "file" / "s.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        kaggle.submit(model, test, tmp_path, overwrite=True)
+    with pytest.raises(DataError, match="has no IdLookupTable"):
+        kaggle.submit(model, test, tmp_path / "deep" / "s.csv")
+    assert not (tmp_path / "deep").exists()
+
+
 class Client:
     """A stand-in for Kaggle's client, which tests must not call."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewfinder.data.answers import Answer
+from viewfinder.data.appearing import folder_beside, try_place
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats import kaggle_digits, kaggle_faces
 from viewfinder.deploy.predictor import Predictor
@@ -71,11 +71,12 @@ def submit(model: Run | Predictor, dataset: Dataset, out: str | Path, *, overwri
     Raises:
         DataError: the data is of no known competition, was made for another task, or lacks what the competition
             asks for; or `out` exists.
+        OSError: nothing can be written there; that is found out first.
         CheckError: the model has no answer somewhere.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise DataError("exists", where=out, hint="choose another --out, or replace it with --overwrite")
+    _refuse_existing(out, overwrite)
+    try_place(out)
     if dataset.format not in COMPETITIONS:
         known = ", ".join(competition.slug for competition in COMPETITIONS.values())
         raise DataError("is not the download of a known competition", where=dataset.source, hint=f"known: {known}")
@@ -83,9 +84,8 @@ def submit(model: Run | Predictor, dataset: Dataset, out: str | Path, *, overwri
     _refuse_other_model(model, dataset)
     wanted = _wanted(competition, Path(dataset.source))
     rows = competition.answered(dataset, _answers(model, dataset), wanted)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".viewfinder-", dir=out.parent) as folder:
-        file = Path(folder) / "submission.csv"
+    with folder_beside(out) as folder:
+        file = folder / "submission.csv"
         _write(file, competition.columns, rows)
         _check(file, competition, wanted, dataset)
         file.replace(out)
@@ -133,6 +133,13 @@ def upload(submission: Submission, message: str, api: Any = None) -> str:
         hint = f"the file is fine: hand it in at kaggle.com/c/{slug}/submit"
         raise CheckError(f"Kaggle did not take it: {error}", where=submission.path, hint=hint) from None
     return str(getattr(answer, "message", answer))
+
+
+def _refuse_existing(out: Path, overwrite: bool) -> None:
+    if out.is_dir():
+        raise DataError("is a folder", where=out, hint="name the file to write, such as submission.csv")
+    if out.exists() and not overwrite:
+        raise DataError("exists", where=out, hint="choose another --out, or replace it with --overwrite")
 
 
 def _wanted(competition: Competition, source: Path) -> Wanted | None:

@@ -65,6 +65,17 @@ def test_a_run_without_validation_samples_is_told_what_to_do(run: vf.Run, tmp_pa
     assert "no validation samples" in str(error) and "--data" in str(error)
 
 
+def test_where_no_report_can_be_written_is_told_before_any_answer(run: vf.Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").touch()
+    error = call(run.folder, "--out", tmp_path / "file" / "report").exception
+    assert isinstance(error, NotADirectoryError) and error.filename == str(tmp_path / "file" / "report")
+    assert "something else than a report" in str(call(run.folder, "--out", tmp_path / "thesis").exception)
+    assert "came from memory" in str(call(run.folder, "--out", tmp_path / "report").exception)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "thesis"}
+
+
 def test_what_is_not_a_run_or_not_there_is_refused(run: vf.Run, tmp_path: Path) -> None:
     assert isinstance(call(tmp_path).exception, RunError)
     assert isinstance(call(run.folder, "--data", tmp_path / "no.zip").exception, DataError)

@@ -31,14 +31,17 @@ def evaluate(
     from rich.console import Console
 
     from viewfinder.data.reading import read
+    from viewfinder.evaluate.report import check_folder
     from viewfinder.training.run import open_run
 
     trained = open_run(run)
     if data is None and not trained.info["data"].get("val"):
         raise RunError("has no validation samples", where=run, hint="name labelled images with --data")
+    folder = out or run / "report"
+    check_folder(folder)
     with Console(stderr=True).status("answering the images and writing the report"):
         evaluation = trained.evaluate(None if data is None else read(data, part=part))
-        page = evaluation.save(out or run / "report")
+        page = evaluation.save(folder)
     typer.echo(_json(evaluation.metrics, page) if as_json else f"{evaluation}\n\nreport: {page}")
     if trained.unfinished:
         typer.echo(trained.unfinished, err=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.data.appearing import try_place
 from viewfinder.data.boxes import areas, clipped
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats.folders import check_names
@@ -77,6 +78,7 @@ def write_prelabels(
     Raises:
         InputError: the format does not hold such answers.
         DataError: there is something at `out` already, no folder can be called like a class, or no image can be read.
+        OSError: nothing can be written there; that is found out first.
     """
     check_format(format, predictor)
     if format == "folders":
@@ -84,6 +86,7 @@ def write_prelabels(
     if out.exists():
         hint = "choose another --out: labels that somebody may have corrected are never replaced"
         raise DataError("exists", where=out, hint=hint)
+    try_place(out)
     images = pictures.column()
     readable: list[Answered] = []
     unreadable: list[DataError] = []

@@ -89,6 +89,7 @@ class Evaluation:
 
         Raises:
             RunError: the folder holds something else.
+            OSError: nothing can be written there.
         """
         from viewfinder.evaluate.report import save
 

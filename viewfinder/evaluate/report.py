@@ -9,8 +9,6 @@ import base64
 import json
 import math
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -23,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import viewfinder
 from viewfinder.config import as_json
+from viewfinder.data.appearing import folder_beside, naming, try_place
 from viewfinder.data.findings import counted
 from viewfinder.errors import RunError
 from viewfinder.evaluate import plots
@@ -33,7 +32,7 @@ from viewfinder.evaluate.plots import Picture, picture
 from viewfinder.tasks.base import Metric
 from viewfinder.tasks.sections import Table
 
-__all__ = ["save"]
+__all__ = ["check_folder", "save"]
 
 GALLERY = 24
 RECORD = "metrics.json"
@@ -42,22 +41,30 @@ RECORD = "metrics.json"
 def save(evaluation: Evaluation, folder: Path) -> Path:
     """Write the report into `folder` and return the path of its index.html.
 
+    Raises: as `check_folder`.
+    """
+    check_folder(folder)
+    files = _files(evaluation)
+    place = folder.absolute()
+    with naming(folder, place), folder_beside(place) as beside:
+        report = beside / "report"
+        report.mkdir()
+        for name, content in files.items():
+            (report / name).write_bytes(content)
+        _swap(report, place, beside / "before")
+    return place / "index.html"
+
+
+def check_folder(folder: Path) -> None:
+    """See that a report can be written into `folder`, before images are answered for it.
+
     Raises:
         RunError: the folder holds something else than a report.
+        OSError: nothing can be written there.
     """
-    folder = folder.absolute()
     _refuse_foreign(folder)
-    files = _files(evaluation)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for name, content in files.items():
-            (beside / name).write_bytes(content)
-        beside.chmod(0o755)
-        _swap(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return folder / "index.html"
+    with naming(folder, folder.absolute()):
+        try_place(folder.absolute())
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -76,18 +83,16 @@ def _refuse_foreign(folder: Path) -> None:
         raise RunError(what, where=folder, hint="move it away, or name another folder")
 
 
-def _swap(beside: Path, folder: Path) -> None:
-    """Move a folder to its final name; what was there is deleted after that, and comes back if the move fails."""
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-        before = Path(name) / folder.name
-        if folder.exists():
-            folder.replace(before)
-        try:
-            beside.replace(folder)
-        except OSError:
-            if before.exists():
-                before.replace(folder)
-            raise
+def _swap(report: Path, folder: Path, before: Path) -> None:
+    """Move a report to its final name; what was there moves to `before`, and comes back if the move fails."""
+    if folder.exists():
+        folder.replace(before)
+    try:
+        report.replace(folder)
+    except OSError:
+        if before.exists():
+            before.replace(folder)
+        raise
 
 
 def _files(evaluation: Evaluation) -> dict[str, bytes]:
