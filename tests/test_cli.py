@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +93,19 @@ def test_a_file_of_ones_own_is_no_recipe_of_ours(viewfinder: Commands) -> None:
     outcome = viewfinder("recipes", "my.toml")
     assert outcome.code == 2
     assert outcome.err.startswith("viewfinder: my.toml: is a file of your own")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT])
+def test_an_error_of_the_system_names_the_file_and_what_to_do(
+    viewfinder: Commands, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "a.csv")
+
+    monkeypatch.setattr(Path, "exists", fail)
+    outcome = viewfinder("check", "a.csv")
+    assert outcome.code == 2
+    assert re.fullmatch(r"viewfinder: a\.csv: [^;]+; [^;]+\n", outcome.err)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="another process gets no Ctrl-C there")

@@ -201,6 +201,20 @@ def test_overwriting_starts_again_and_goes_on_where_it_was_stopped_itself(
     assert ",1,48," in table.read_text(encoding="utf-8"), "what it had done itself was done again"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no sizes of files")
+def test_a_table_that_may_not_become_so_large_is_named_and_its_parts_stay(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+    table = tmp_path / "table.jsonl"
+    command = [sys.executable, "-c", f"{limited}from viewfinder.cli.main import main; main()"]
+    command += ["predict", str(model), str(photos), "--table", str(table)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"viewfinder: {table}: file too large; raise the limit"), done.stderr
+    assert len(list((tmp_path / "table.jsonl.parts").glob("*.jsonl"))) == 7 and not table.exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_in_the_middle_and_called_again_no_row_is_lost_or_doubled(
     viewfinder: Commands, model: Path, tmp_path: Path

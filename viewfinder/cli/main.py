@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,14 +94,26 @@ def _of_ctrl_c(ended: SystemExit) -> bool:
     return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
 
 
+_HINTS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, then go on"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you may write to"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "check the path, or choose another one"),
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), or choose another disk",
+}
+"""What to do about errors of the system."""
+
+
 def _one_line(error: OSError) -> str:
-    hint = {
-        errno.ENOSPC: "; free some space, then go on",
-        errno.EACCES: "; choose a place that you may write to",
-        errno.EROFS: "; choose a place that you may write to",
-    }.get(error.errno or 0, "")
     what = (error.strerror or str(error) or type(error).__name__).lower()
-    return f"{error.filename}: {what}{hint}" if error.filename else f"{what}{hint}"
+    hint = _HINTS.get(error.errno or 0, "")
+    if error.errno == errno.EACCES and _unreadable(error.filename):
+        hint = "see that you may read it"
+    line = f"{error.filename}: {what}" if error.filename else what
+    return f"{line}; {hint}" if hint else line
+
+
+def _unreadable(path: Any) -> bool:
+    return bool(path) and os.access(path, os.F_OK) and not os.access(path, os.R_OK)
 
 
 def _fail(line: str, code: int) -> None:

@@ -20,7 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from viewfinder.data.appearing import appearing
+from viewfinder.data.appearing import appearing, naming
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.deploy.ranks import Share
@@ -77,6 +77,7 @@ def write_table(
     Raises:
         InputError: the name is none of a table; several processes shall overwrite.
         DataError: there is a table of this name already, or parts of another prediction.
+        OSError: nothing can be written there.
     """
     check_table(path)
     work = _Work(predictor, pictures, path)
@@ -183,12 +184,11 @@ class _Work:
                 unreadable += row["error"] is not None
                 yield row
 
-        with appearing(self.folder / JOINED) as file:  # there, so that one that was killed leaves nothing elsewhere
-            WRITERS[self.path.suffix.lower()](file, self.columns, counted())
-        try:
-            (self.folder / JOINED).replace(self.path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from None
+        joined = self.folder / JOINED  # there, so that one that was killed leaves nothing elsewhere
+        with naming(self.path, joined):
+            with appearing(joined) as file:
+                WRITERS[self.path.suffix.lower()](file, self.columns, counted())
+            joined.replace(self.path)
         with suppress(OSError):  # the table is whole: parts that cannot be removed are no failure
             self.remove()
         return unreadable
@@ -218,7 +218,8 @@ def _begin(work: _Work, share: Share, overwrite: bool) -> None:
             raise DataError(f"holds parts of a prediction with another {other}", where=work.folder, hint=hint)
         work.remove()
     if anew or known != work.about:
-        work.folder.mkdir(parents=True, exist_ok=True)
+        with naming(work.path, *work.path.parents):
+            work.folder.mkdir(parents=True, exist_ok=True)
         about = work.about | ({OVERWRITING: True} if overwrite else {})
         with appearing(work.folder / ABOUT) as file:
             file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -226,6 +227,8 @@ def _begin(work: _Work, share: Share, overwrite: bool) -> None:
 
 def _known(work: _Work) -> dict[str, Any]:
     """Return what the folder says of its parts. Raises DataError where it holds anything but parts."""
+    if work.folder.is_file():
+        raise DataError("is a file", where=work.folder, hint="move it away, or choose another --table")
     found = [path.name for path in work.folder.iterdir()] if work.folder.is_dir() else []
     names = [name for name in found if not name.startswith(".")]
     if not names:
