@@ -62,8 +62,40 @@ def test_shell_completion_knows_the_verbs() -> None:
 
 def test_an_unknown_verb_is_one_line_with_a_suggestion(viewfinder: Commands) -> None:
     outcome = viewfinder("trian")
-    assert outcome.code == 2
-    assert "train" in outcome.err
+    assert (outcome.code, outcome.err) == (2, "viewfinder: no such command 'trian'; did you mean 'train'?\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nothing"], "no such option: --nothing; see `"),
+        (["predict", "--nothing"], "no such option: --nothing; "),
+        (["predict"], "missing argument '"),
+        (["predict", "m.onnx", "a.jpg", "--threads", "0"], "--threads: "),
+        (["predict", "m.onnx", "a.jpg", "--threshold", "high"], "--threshold: "),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(viewfinder: Commands, arguments: list[str], said: str) -> None:
+    outcome = viewfinder(*arguments)
+    assert outcome.code == 2 and outcome.out == ""
+    assert outcome.err.startswith(f"viewfinder: {said}") and len(outcome.err.splitlines()) == 1
+
+
+def test_no_verb_at_all_shows_the_help(viewfinder: Commands) -> None:
+    outcome = viewfinder()
+    assert all(verb in outcome.out + outcome.err for verb in VERBS)
+
+
+def test_a_file_that_may_not_be_read_is_one_line(
+    viewfinder: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # nothing is closed to root
+    outcome = viewfinder("check", tmp_path / "a.csv")
+    assert (outcome.code, outcome.err) == (
+        2,
+        f"viewfinder: {tmp_path / 'a.csv'}: permission denied; see that you may read it\n",
+    )
 
 
 def test_a_module_can_be_run_as_a_program() -> None:
@@ -80,13 +112,6 @@ def test_signs_that_a_code_page_lacks_do_not_stop_a_command() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "─" in done.stdout
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(viewfinder: Commands, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    outcome = viewfinder("recipes", "--nothing")
-    assert outcome.code == 2
-    assert "Traceback" not in outcome.err
 
 
 def test_a_file_of_ones_own_is_no_recipe_of_ours(viewfinder: Commands) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from viewfinder import __version__
+from viewfinder.cli.usage import Verbs
 from viewfinder.errors import ViewfinderError
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ VERBS = (
 )
 
 app = typer.Typer(
+    cls=Verbs,
     help="From a camera, a folder of photos or a Kaggle download to a small vision model that proves itself.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

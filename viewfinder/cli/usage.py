@@ -1,0 +1,59 @@
+"""What is wrong with a command line, told in one line as everything else is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from viewfinder.errors import InputError
+
+__all__ = ["Verbs"]
+
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+"""Click's error for a wrong command line; Typer brings a Click of its own, or uses the one that is installed."""
+
+_UNREADABLE = re.compile(r": \w+ ['\"](.+)['\"] is not readable$")
+_VALUE = re.compile(r"Invalid value for (.+?): (.+)", re.DOTALL)
+_GUESS = re.compile(r"(.+?)\.? \(?(?:Did you mean|Possible options:) (.+?)[?)]")
+
+
+class Verbs(TyperGroup):
+    """All verbs, whose usage errors are ours instead of Click's, which fill five lines."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:  # shows the help, as an error of Click's
+            return super().parse_args(ctx, args)
+        with _as_ours():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _as_ours():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _as_ours() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise _ours(error) from None
+
+
+def _ours(error: typer.BadParameter) -> InputError:
+    said = error.format_message().rstrip(".")
+    if unreadable := _UNREADABLE.search(said):
+        return InputError("permission denied", where=unreadable[1], hint="see that you may read it")
+    if value := _VALUE.fullmatch(said):
+        return InputError(_small(value[2]), where=value[1].replace("'", ""))
+    if guess := _GUESS.fullmatch(said):
+        return InputError(_small(guess[1]), hint=f"did you mean {guess[2]}?")
+    return InputError(_small(said), hint=f"see `{error.ctx.command_path if error.ctx else 'viewfinder'} --help`")
+
+
+def _small(said: str) -> str:
+    return said[:1].lower() + said[1:]
