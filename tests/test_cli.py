@@ -114,10 +114,14 @@ def test_signs_that_a_code_page_lacks_do_not_stop_a_command() -> None:
     assert "─" in done.stdout
 
 
-def test_a_file_of_ones_own_is_no_recipe_of_ours(viewfinder: Commands) -> None:
-    outcome = viewfinder("recipes", "my.toml")
-    assert outcome.code == 2
-    assert outcome.err.startswith("viewfinder: my.toml: is a file of your own")
+def test_a_file_of_ones_own_is_no_recipe_of_ours(
+    viewfinder: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.toml").write_text('base = "digits"')
+    for name, said in (("my.toml", "is a file of your own"), ("nope.toml", "no such recipe file")):
+        outcome = viewfinder("recipes", name)
+        assert outcome.code == 2 and outcome.err.startswith(f"viewfinder: {name}: {said}")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT])

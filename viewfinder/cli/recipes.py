@@ -22,6 +22,7 @@ def recipes(
     from viewfinder.errors import RecipeError
 
     if name is not None and name.endswith(".toml"):
+        load_recipe(name)  # says what is wrong with it, if it is there at all
         hint = "`viewfinder summary` shows the network that it makes"
         raise RecipeError("is a file of your own, not one of our recipes", where=name, hint=hint)
     if name is not None:
