@@ -42,12 +42,12 @@ def test_all_images_are_answered_and_unreadable_ones_are_named(
     assert outcome.code == 1
     assert "5 images answered" in outcome.out
     (line,) = outcome.err.strip().splitlines()
-    assert "damaged.png" in line
+    assert line.startswith("viewfinder: photos/damaged.png: "), "the name that the table has"
     content = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
     names = [record["image"] for record in content["images"]]
     assert names == ["photos/a.png", "photos/b.jpg", "photos/more/a.png", "photos/more a.png", "a.png"]
     assert set(content["images"][0]["points"]) == set(content["names"])
-    assert len(content["unreadable"]) == 1
+    assert [error.split(": ")[0] for error in content["unreadable"]] == ["photos/damaged.png"]
     pictures = [record["picture"] for record in content["images"]]
     assert len(set(pictures)) == 5 and pictures[1].endswith(".jpg")
     assert {path.name for path in out.iterdir()} == {*pictures, "predictions.json", "predictions.csv"}
@@ -189,6 +189,19 @@ def test_sources_that_hold_nothing(viewfinder: Commands, faces: Path, tmp_path: 
     outcome = viewfinder("predict", faces, tmp_path / source, "--out", out)
     assert outcome.code == 2 and len(outcome.err.strip().splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "more", [["--out", "file/it"], ["--as", "labelme", "--out", "file/it"], ["--table", "file/it.csv"]]
+)
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    outcome = viewfinder("predict", faces, photos, *more)
+    assert outcome.code == 2
+    assert outcome.err == f"viewfinder: {more[-1]}: not a directory; check the path, or choose another one\n"
 
 
 def test_export_of_what_is_no_run(viewfinder: Commands, tmp_path: Path) -> None:

@@ -48,9 +48,14 @@ class Pictures:
         return posixpath.join(before, images.where(inside)).encode("utf-8", "backslashreplace").decode()
 
     def load(self, row: int) -> NDArray[np.uint8]:
-        """Return an image (H, W, C). Raises DataError where it cannot be read."""
+        """Return an image (H, W, C). Raises DataError, which has its name, where it cannot be read."""
         _, images, inside = self._place(row)
-        return images[inside]
+        try:
+            return images[inside]
+        except DataError as error:
+            if error.where != images.where(inside):
+                raise
+            raise DataError(error.what, where=self.name(row), hint=error.hint) from None
 
     def digest(self) -> str:
         """Return a digest of all names in their order, and of what is known of the images without reading files.
