@@ -204,6 +204,13 @@ def test_a_place_that_cannot_be_written_is_named_as_it_was_given(
     assert outcome.err == f"viewfinder: {more[-1]}: not a directory; check the path, or choose another one\n"
 
 
+@pytest.mark.parametrize("out", ["dir", "predictions"])
+def test_a_table_has_no_folder(viewfinder: Commands, faces: Path, photos: Path, out: str) -> None:
+    outcome = viewfinder("predict", faces, photos, "--table", photos / "t.csv", "--out", out)
+    assert outcome.code == 2 and not list(photos.glob("t.csv*"))
+    assert outcome.err == "viewfinder: --out: a folder and a table are two things; ask for one at a time\n"
+
+
 def test_export_of_what_is_no_run(viewfinder: Commands, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     outcome = viewfinder("export", tmp_path, "--out", out)

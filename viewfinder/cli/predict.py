@@ -31,7 +31,7 @@ def predict(
         list[Path],
         typer.Argument(help="Images, folders of images, lists of images (.txt), or a competition's download."),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("predictions"),
+    out: Annotated[Path | None, typer.Option(help="The folder to write.", show_default="predictions")] = None,
     labels: Annotated[
         str,
         typer.Option(
@@ -62,10 +62,11 @@ def predict(
 
         viewfinder predict faces.onnx archive/ --table archive.parquet
     """
-    _refuse_both(labels, table, overwrite, rank, world_size)
+    _refuse_both(out, labels, table, overwrite, rank, world_size)
     from viewfinder.deploy.stream import cores
 
     threads, find = threads or cores(), partial(_found, model, sources, threshold)
+    out = out or Path("predictions")
     if table is not None:
         _table(find, table, threads, overwrite, rank, world_size)
     elif labels:
@@ -75,7 +76,11 @@ def predict(
         _folder(partial(find, without=out), out, sources, pictures, threads, overwrite)
 
 
-def _refuse_both(labels: str, table: Path | None, overwrite: bool, rank: int | None, size: int | None) -> None:
+def _refuse_both(
+    out: Path | None, labels: str, table: Path | None, overwrite: bool, rank: int | None, size: int | None
+) -> None:
+    if out is not None and table is not None:
+        raise InputError("a folder and a table are two things", where="--out", hint="ask for one at a time")
     if labels and table is not None:
         raise InputError("a folder of labels and a table are two things", where="--as", hint="ask for one at a time")
     if labels and overwrite:
