@@ -259,6 +259,16 @@ def test_a_report_puts_errors_first_and_shortens_only_for_people() -> None:
     json.dumps(report.as_dict())
 
 
+def test_a_part_is_named_where_there_are_parts_and_labels_that_are_missing_are_told(tmp_path: Path) -> None:
+    for name in ("photos/a.png", "set/train/cat/a.png", "set/train/dog/b.png", "set/test/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), scenes(1)[0])
+    photos, train, test = read(tmp_path / "photos"), read(tmp_path / "set"), read(tmp_path / "set", "test")
+    assert photos.check().summary() == "photos: 1 sample without labels, all is well"
+    assert train.check().summary().startswith("set (train): 2 samples, ")
+    assert test.check().summary() == "set (test): 1 sample without labels, all is well"
+
+
 def test_the_command_exits_with_1_only_for_errors_and_writes_json(viewfinder: Commands, tmp_path: Path) -> None:
     write(animals(), tmp_path / "good.npz", "npz")
     write(animals(ids=[1] * 40), tmp_path / "bad.npz", "npz")

@@ -95,4 +95,4 @@ def _report(part: Part, parts: Sequence[Part]) -> Report:
         found += about_one(part)
     for about_all in (*BETWEEN_PARTS, *BETWEEN_TARGETS.get(kind, ())):
         found += about_all(parts)
-    return Report.of(found, f"{part.dataset.name} ({part.dataset.part})", len(part.dataset))
+    return Report.of(found, part.dataset.title, len(part.dataset), labelled=part.dataset.targets is not None)

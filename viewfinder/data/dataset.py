@@ -218,6 +218,11 @@ class Dataset:
         """The source's file name."""
         return Path(self.source).name
 
+    @property
+    def title(self) -> str:
+        """Name and part, for people; images that nothing says the task of have no parts."""
+        return f"{self.name} ({self.part})" if self.task else self.name
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of images, targets and names: two datasets with the same one hold the same samples."""

@@ -47,12 +47,13 @@ class Report:
     findings: tuple[Finding, ...]
     title: str = ""
     samples: int = 0
+    labelled: bool = True
 
     @classmethod
-    def of(cls, findings: Sequence[Finding], title: str, samples: int) -> Report:
+    def of(cls, findings: Sequence[Finding], title: str, samples: int, *, labelled: bool = True) -> Report:
         """Return a report whose findings are sorted by severity."""
         ranked = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-        return cls(tuple(ranked), title, samples)
+        return cls(tuple(ranked), title, samples, labelled)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -65,7 +66,7 @@ class Report:
 
     def summary(self) -> str:
         """Return one line: "train.csv: 42,000 samples, 1 error, 2 warnings"."""
-        counts = [counted(self.samples, "sample")]
+        counts = [counted(self.samples, "sample") + " without labels" * (not self.labelled)]
         counts += [counted(self.count(kind), kind) for kind in ("error", "warning") if self.count(kind)]
         return f"{self.title}: " * bool(self.title) + ", ".join(counts if len(counts) > 1 else [*counts, "all is well"])
 

@@ -161,7 +161,7 @@ def _tile(image: Pixels, dataset: Dataset, row: int, where: str = "") -> Tile:
 
 
 def _title(dataset: Dataset) -> str:
-    return f"{dataset.name} ({dataset.part}): {counted(len(dataset), 'sample')}"
+    return f"{dataset.title}: {counted(len(dataset), 'sample')}"
 
 
 def _arranged(tiles: Sequence[Tile], columns: int, title: str, about: str = "") -> Pixels:
