@@ -321,7 +321,9 @@ def _read(name: str | Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows begin with a mark
     except FileNotFoundError:
         raise RecipeError("no such recipe file", where=path, hint="see `viewfinder recipes`") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise RecipeError(f"cannot be read: {error.strerror}", where=path, hint="see that you may read it") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"cannot be read as TOML: {error}", where=path) from None
     base = values.pop("base", None)
     values.setdefault("name", path.stem)
