@@ -71,6 +71,7 @@ def test_an_unknown_verb_is_one_line_with_a_suggestion(viewfinder: Commands) -> 
         (["--nothing"], "no such option: --nothing; see `"),
         (["predict", "--nothing"], "no such option: --nothing; "),
         (["predict"], "missing argument '"),
+        (["train", "--recipe"], "option '--recipe' requires an argument; see `"),
         (["predict", "m.onnx", "a.jpg", "--threads", "0"], "--threads: "),
         (["predict", "m.onnx", "a.jpg", "--threshold", "high"], "--threshold: "),
     ],
@@ -79,6 +80,8 @@ def test_a_wrong_command_line_is_one_line(viewfinder: Commands, arguments: list[
     outcome = viewfinder(*arguments)
     assert outcome.code == 2 and outcome.out == ""
     assert outcome.err.startswith(f"viewfinder: {said}") and len(outcome.err.splitlines()) == 1
+    if "--recipe" in arguments:
+        assert outcome.err.endswith(" train --help`\n")
 
 
 def test_no_verb_at_all_shows_the_help(viewfinder: Commands) -> None:

@@ -91,6 +91,7 @@ def test_another_network_than_the_bases_does_not_inherit_its_options(tmp_path: P
         ("keypoints", {"optim.lr": "0.002"}, (0.002, 0.95)),
         ("keypoints", {"optim.lr": "0.002", "optim.name": "adamw"}, (0.002, 0.9)),
         ("keypoints", {"optim": {"name": "adam", "lr": 0.004}}, (0.004, 0.9)),
+        ("keypoints", {"optim": '{name = "adamw", lr = 0.002, momentum = 0.8}'}, (0.002, 0.8)),
     ],
 )
 def test_another_optimiser_does_not_inherit_the_rate(
@@ -104,6 +105,14 @@ def test_a_file_that_names_another_optimiser_than_its_base_does_not_inherit_the_
     for text, expected in (('name = "adamw"', (0.003, 0.9)), ('name = "adamw"\nlr = 0.002', (0.002, 0.9))):
         optim = load_recipe(recipe_file(tmp_path, f'base = "keypoints"\n[optim]\n{text}\n')).optim
         assert (optim.lr, optim.momentum) == expected
+
+
+def test_a_rate_that_a_budget_has_for_another_optimiser_is_forgotten_too(tmp_path: Path) -> None:
+    budget = '[[budgets]]\nbelow = 2\nchanges = { "optim.lr" = 0.02, "train.batch" = 8 }\n'
+    path = recipe_file(tmp_path, f'base = "keypoints"\n{budget}')
+    short, changed = (load_recipe(path, {"train.minutes": 1} | more) for more in ({}, {"optim.name": "adamw"}))
+    assert (short.optim.lr, short.train.batch) == (0.02, 8)
+    assert (changed.optim.lr, changed.train.batch) == (0.003, 8)
 
 
 def test_a_copy_of_a_recipe_is_a_recipe(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from pydantic import (
 )
 
 from viewfinder.errors import RecipeError, nearest, refused
-from viewfinder.layers import USUAL, flat, forget_rate, leave_alone, leaves, merged, parse_changes, put, set_at
+from viewfinder.layers import flat, leave_alone, leaves, merged, nested, parse_changes, set_at
+from viewfinder.rates import USUAL, forget_rate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -285,7 +286,9 @@ def load_recipe(name: str | Path | Recipe, changes: Mapping[str, Any] | None = N
         values, where = name.model_dump(), name.name
     else:
         values, where = _read(name), str(name)
-    put(values, changes or {})
+    forget_rate(values, nested(changes or {}))
+    for key, value in (changes or {}).items():
+        set_at(values, key, value)
     leave_alone(values, (changes or {}).keys())
     recipe = _validated(values, where)
     _agree(recipe.budgets, where)
@@ -322,7 +325,8 @@ def _read(name: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RecipeError("no such recipe file", where=path, hint="see `viewfinder recipes`") from None
     except OSError as error:
-        raise RecipeError(f"cannot be read: {error.strerror}", where=path, hint="see that you may read it") from None
+        hint = "see that you may read it" if isinstance(error, PermissionError) else "name a file"
+        raise RecipeError(f"cannot be read: {error.strerror}", where=path, hint=hint) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"cannot be read as TOML: {error}", where=path) from None
     base = values.pop("base", None)
@@ -346,9 +350,8 @@ def _on_top(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     model = above.get("model")
     other = isinstance(model, Mapping) and model.get("name", below["model"]["name"]) != below["model"]["name"]
     leave_alone(below, dict(leaves(above)))
-    both = merged({**below, "model": {}, "budgets": []} if other else below, above)
-    forget_rate(both, below, leaves(above))
-    return both
+    forget_rate(below, above)
+    return merged({**below, "model": {}, "budgets": []} if other else below, above)
 
 
 def _changed(recipe: Recipe, budget: Budget, where: str) -> Recipe:

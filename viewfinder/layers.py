@@ -13,10 +13,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["USUAL", "flat", "forget_rate", "leave_alone", "leaves", "merged", "parse_changes", "put", "set_at"]
-
-USUAL = {"muon": {"lr": 0.01, "momentum": 0.95}, "sgd": {"lr": 0.05}, "rmsprop": {"lr": 0.001}}
-"""What an optimiser takes where nobody says; where this says nothing, the defaults hold."""
+__all__ = ["flat", "leave_alone", "leaves", "merged", "nested", "parse_changes", "set_at"]
 
 
 def flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -26,18 +23,6 @@ def flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def forget_rate(values: dict[str, Any], before: Mapping[str, Any], changes: Iterable[tuple[str, Any]]) -> None:
-    """Take away the rate and momentum of another optimiser than the one there is now, unless changes set them."""
-    if isinstance(values.get("optim"), dict) and _optimiser(values) != _optimiser(before):
-        for key in {"lr", "momentum"} - {name.removeprefix("optim.") for name, _ in changes}:
-            values["optim"].pop(key, None)
-
-
-def _optimiser(values: Mapping[str, Any]) -> Any:
-    optim = values.get("optim", {})
-    return optim.get("name", "adamw") if isinstance(optim, Mapping) else optim
 
 
 def leave_alone(values: dict[str, Any], keys: Iterable[str]) -> None:
@@ -71,6 +56,14 @@ def merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes by dotted key as the parts of a recipe that they make."""
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        set_at(values, key, value)
+    return values
+
+
 def parse_changes(texts: Iterable[str]) -> dict[str, str]:
     """Return changes for `load_recipe` from texts such as "optim.lr=0.003". Raises RecipeError without a "="."""
     changes = {}
@@ -80,14 +73,6 @@ def parse_changes(texts: Iterable[str]) -> dict[str, str]:
             raise RecipeError(f"cannot read {text!r}", where="--set", hint="write it like optim.lr=0.003")
         changes[key.strip()] = value.strip()
     return changes
-
-
-def put(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Set values by dotted key. Another optimiser forgets the rate of the one before, see `forget_rate`."""
-    before = {"optim": {"name": _optimiser(values)}}
-    for key, value in changes.items():
-        set_at(values, key, value)
-    forget_rate(values, before, flat(changes))
 
 
 def set_at(values: dict[str, Any], key: str, value: Any) -> None:

@@ -62,7 +62,7 @@ def test_a_place_where_nothing_can_be_made_is_named(folder: str, tmp_path: Path)
         pytest.skip("there is no such folder")
     (tmp_path / "file").touch()
     place = tmp_path / folder / "out"
-    with pytest.raises(OSError, match=r"/out'$") as raised:
+    with pytest.raises(OSError) as raised:
         try_place(place)
     assert raised.value.filename == str(place)
 

@@ -246,7 +246,7 @@ def test_a_process_that_waits_for_one_that_was_given_what_it_cannot_use_looks_fo
     options = ["--recipe", "keypoints", "--set", "train.batch=25", "--set", "data.similar=false", "--out", "uneven"]
     ended = torchrun("-m", "viewfinder", "train", "keypoints.npz", *options, cwd=folder)
     assert ended.stderr.count("batches of 25 cannot be shared evenly by 2 processes") == 1
-    assert ended.stderr.count("another process cannot go on") == 1
+    assert ended.stderr.count("another process cannot go on") <= 1  # the launcher may end it before it says so
     assert "lost the connection" not in ended.stderr and not (folder / "uneven").exists()
 
 

@@ -28,23 +28,23 @@ class Verbs(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args:  # shows the help, as an error of Click's
             return super().parse_args(ctx, args)
-        with _as_ours():
+        with _as_ours(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        with _as_ours():
+        with _as_ours(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _as_ours() -> Iterator[None]:
+def _as_ours(ctx: Any) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise _ours(error) from None
+        raise _ours(error, ctx) from None
 
 
-def _ours(error: typer.BadParameter) -> InputError:
+def _ours(error: typer.BadParameter, ctx: Any) -> InputError:
     said = error.format_message().rstrip(".")
     if unreadable := _UNREADABLE.search(said):
         return InputError("permission denied", where=unreadable[1], hint="see that you may read it")
@@ -52,7 +52,9 @@ def _ours(error: typer.BadParameter) -> InputError:
         return InputError(_small(value[2]), where=value[1].replace("'", ""))
     if guess := _GUESS.fullmatch(said):
         return InputError(_small(guess[1]), hint=f"did you mean {guess[2]}?")
-    return InputError(_small(said), hint=f"see `{error.ctx.command_path if error.ctx else 'viewfinder'} --help`")
+    # an option without its value is an error that does not know its command
+    command = error.ctx.command_path if error.ctx else f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()
+    return InputError(_small(said), hint=f"see `{command} --help`")
 
 
 def _small(said: str) -> str:

@@ -53,7 +53,7 @@ class Pictures:
         try:
             return images[inside]
         except DataError as error:
-            if error.where != images.where(inside):
+            if not error.where.endswith(images.where(inside)):  # of a zip, its name stands before
                 raise
             raise DataError(error.what, where=self.name(row), hint=error.hint) from None
 

@@ -41,7 +41,9 @@ RECORD = "metrics.json"
 def save(evaluation: Evaluation, folder: Path) -> Path:
     """Write the report into `folder` and return the path of its index.html.
 
-    Raises: as `check_folder`.
+    Raises:
+        RunError: the folder holds something else than a report.
+        OSError: nothing can be written there.
     """
     check_folder(folder)
     files = _files(evaluation)

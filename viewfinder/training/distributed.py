@@ -29,7 +29,7 @@ from torch.nn import Parameter
 from viewfinder.augment.device import on_device
 from viewfinder.augment.share import Share
 from viewfinder.data.cores import usable_cores
-from viewfinder.errors import RecipeError, RunError, ViewfinderError
+from viewfinder.errors import RecipeError, RunError
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -150,15 +150,17 @@ class Team:
     def in_turn(self) -> Iterator[None]:
         """Let the first process of each machine do something first: the others then find what it left in the cache.
 
-        What is wrong with the input is told by the first; the others raise RunError, which says so.
+        What is wrong with the input is told by the first; the others of one machine raise RunError, which says so. On
+        several machines they lose the connection: else one machine would wait for all to tell its own error.
         """
         if self.local_rank:
             self._passed(True)
         try:
             yield
-        except ViewfinderError:
-            if not self.local_rank:
-                self._passed(False)
+        except Exception:
+            if not self.local_rank and self.local_size == self.size:
+                with contextlib.suppress(RunError):  # of a process that was lost meanwhile
+                    self._passed(False)
             raise
         if not self.local_rank:
             self._passed(True)

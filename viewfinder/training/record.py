@@ -31,8 +31,8 @@ def record(session: Session, parts: Mapping[str, Dataset], threads: int, number:
     Args:
         session: the training.
         parts: its samples, by part.
-        threads: of torch.
-        number: of the training in its process, from 1.
+        threads: how many torch uses.
+        number: which training of its process it is, from 1.
     """
     recipe = as_json(session.recipe)
     return {

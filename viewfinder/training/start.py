@@ -113,7 +113,8 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
     """
     team = join()
     with team.in_turn():
-        check_unchanged(run := open_run(folder))
+        run = open_run(folder)
+        check_unchanged(run)
         parts = {name: run.part(name, data) for name in ("train", "val") if run.info["data"].get(name)}
     as_before = run.info.get("processes", 1) == team.size
     threads = run.info["threads"] if as_before else run.recipe.train.threads or team.threads
