@@ -132,7 +132,7 @@ def same_steps(session: Session) -> Iterator[None]:
 
 def plain_steps(session: Session, loader: DataLoader[Any]) -> Iterator[None]:
     network, optim = session.network.train(), session.recipe.optim
-    optimiser = torch.optim.AdamW(network.parameters(), optim.lr, weight_decay=optim.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=optim.weight_decay, fused=True)
     while True:
         for images, targets in loader:
             there = {name: value.to(GPU, non_blocking=True) for name, value in targets.items()}
