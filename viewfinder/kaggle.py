@@ -18,6 +18,7 @@ from viewfinder.data.answers import Answer
 from viewfinder.data.appearing import folder_beside, try_place
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.formats import kaggle_digits, kaggle_faces
+from viewfinder.data.remote import place
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import CheckError, DataError, InputError
 
@@ -82,7 +83,7 @@ def submit(model: Run | Predictor, dataset: Dataset, out: str | Path, *, overwri
         raise DataError("is not the download of a known competition", where=dataset.source, hint=f"known: {known}")
     competition = COMPETITIONS[dataset.format]
     _refuse_other_model(model, dataset)
-    wanted = _wanted(competition, Path(dataset.source))
+    wanted = _wanted(competition, place(dataset.source))
     rows = competition.answered(dataset, _answers(model, dataset), wanted)
     with folder_beside(out) as folder:
         file = folder / "submission.csv"

@@ -44,7 +44,8 @@ def _show(entries: Sequence[Entry], folder: str) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d")
-        table.add_row(Path(entry.source).name, entry.kind, f"{entry.shape[0]:,}", f"{entry.size / 1e6:,.1f}", used)
+        images = f"{entry.shape[0]:,}" if entry.shape else ""
+        table.add_row(Path(entry.source).name, entry.kind, images, f"{entry.size / 1e6:,.1f}", used)
     typer.echo(f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB in {folder}")
     if entries:
         Console().print(table)

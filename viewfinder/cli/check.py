@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.places import given
 from viewfinder.data.findings import counted
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Downloads, folders or files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(parser=given, metavar="PATH...", help="Downloads, folders or files, also URLs.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, nothing shortened.")] = False,
 ) -> None:
     """Say what is worth knowing about data; exit code 1 if something would break or falsify a training.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viewfinder.cli.places import given
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
@@ -14,7 +16,9 @@ def export(
         Path, typer.Option(help="The model file to write; an older one is replaced when the new one passed.")
     ],
     int8: Annotated[bool, typer.Option("--int8", help="8 bit convolutions, calibrated on real images.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Images to compare on, instead of the run's own.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(parser=given, metavar="PATH", help="Images to compare on, instead of the run's own.")
+    ] = None,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the trained model does.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.places import given
 from viewfinder.data.findings import counted
 from viewfinder.errors import InputError
 
@@ -29,7 +30,11 @@ def predict(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Images, folders of images, lists of images (.txt), or a competition's download."),
+        typer.Argument(
+            parser=given,
+            metavar="SOURCES...",
+            help="Images, folders of images, lists of images (.txt), a competition's download, or URLs.",
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The folder to write.", show_default="predictions")] = None,
     labels: Annotated[
@@ -91,12 +96,14 @@ def _refuse_both(
 
 
 def _refuse_inside(out: Path, sources: Sequence[Path]) -> None:
-    if any(source.is_dir() and source.resolve() in out.resolve().parents for source in sources):
+    folders = [source for source in sources if isinstance(source, Path) and source.is_dir()]
+    if any(folder.resolve() in out.resolve().parents for folder in folders):
         raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
 
 
 def _refuse_over(out: Path, sources: Sequence[Path]) -> None:
-    if out.exists() and any(source.resolve().is_relative_to(out.resolve()) for source in sources):
+    here = [source.resolve() for source in sources if isinstance(source, Path)]
+    if out.exists() and any(source.is_relative_to(out.resolve()) for source in here):
         raise InputError("is, or holds, what is read", where=str(out), hint="choose another --out")
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.places import given
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,7 +19,9 @@ __all__ = ["split"]
 
 
 def split(
-    source: Annotated[Path, typer.Argument(help="Labelled images, in a folder or a zip.")],
+    source: Annotated[
+        Path, typer.Argument(parser=given, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
+    ],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     train: Annotated[float, typer.Option(min=0, max=1, help="Share for training.")] = 0.7,
     val: Annotated[float, typer.Option(min=0, max=1, help="Share for validation.")] = 0.15,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from viewfinder.cli.places import given
 from viewfinder.cli.stopping import undisturbed
 from viewfinder.errors import InputError, NonFiniteError
 
@@ -22,7 +23,12 @@ _KEYS = {"metric": "train.metric", "merge-classes": "data.merge_classes", "weigh
 
 
 def train(
-    source: Annotated[Path | None, typer.Argument(help="What to train on: a download, a folder, a csv.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=given, metavar="[SOURCE]", help="What to train on: a download, a folder, a csv, or a URL of one."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="The name of a recipe, or the path of a TOML file; by default that of ours which fits."),
@@ -42,7 +48,9 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
-    data: Annotated[Path | None, typer.Option(help="With --resume: where the data is now.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(parser=given, metavar="PATH", help="With --resume: where the data is now.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto, which is the default.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,
     export: Annotated[bool, typer.Option(help="Write the model file into the run folder at the end.")] = True,

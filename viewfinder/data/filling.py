@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.data.store import FILLING, cache_folder, description, sweep, taken
+from viewfinder.data.store import FILLING, LEFT_FREE, cache_folder, description, sweep, taken
 
 __all__ = ["Filling", "Positioned"]
 
@@ -28,8 +28,6 @@ Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 _BINARY = getattr(os, "O_BINARY", 0)
-LEFT_FREE = 1 << 30
-"""Bytes that stay free on the disk: a run that cannot save its checkpoint is worse than one that decodes again."""
 _HEAD = struct.Struct("<I4x2q6d")  # checksum of all that follows, stamp, map
 
 

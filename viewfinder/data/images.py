@@ -28,6 +28,7 @@ from viewfinder.data.cores import usable_cores
 from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.decoding import decode, with_channels
 from viewfinder.data.headers import inspect
+from viewfinder.data.remote import READERS, remote
 from viewfinder.data.sources import open_zip, readable
 from viewfinder.data.store import Rows, fetch, key_of, open_entry
 from viewfinder.errors import DataError
@@ -145,7 +146,7 @@ class FileImages:
     """Images in files, decoded when they are asked for.
 
     Args:
-        root: the folder, or the zip, that the files are in.
+        root: the folder, also a remote one, or the zip, that the files are in.
         paths: relative to it, with forward slashes; the same for all selections of one column.
         rows: (N,) int64: which of `paths`, in which order.
     """
@@ -175,6 +176,8 @@ class FileImages:
         both = (self, other)
         if self.root == other.root:
             return FileImages.of(self.root, tuple(one.where(row) for one in both for row in range(len(one))))
+        if found := remote(self.root) or remote(other.root):
+            raise DataError("cannot be joined with another folder", where=found, hint="copy both to this machine")
         root = Path(os.path.commonpath([self.root.absolute(), other.root.absolute()]))
         places = [(one.root.absolute().relative_to(root).as_posix(), one) for one in both]
         paths = tuple(f"{folder}/{one.where(row)}" for folder, one in places for row in range(len(one)))
@@ -198,6 +201,8 @@ class FileImages:
     def content(self, row: int, length: int = -1) -> bytes:
         """Return a file's bytes, or so many of them. Raises DataError."""
         name = self.where(row)
+        if folder := remote(self.root):
+            return folder.content(name, length)
         if self._in_folder:
             path = self._path(name)
             try:
@@ -215,7 +220,7 @@ class FileImages:
 
     def fingerprint(self) -> str:
         missing = [row for row in range(len(self)) if self.where(row) not in self._digests]
-        with ThreadPoolExecutor(threads()) as pool:
+        with ThreadPoolExecutor(threads(self)) as pool:
             for row, digest in zip(missing, pool.map(self._digest, missing), strict=True):
                 self._digests[self.where(row)] = digest
         content = b"".join(self._digests[self.where(row)] for row in range(len(self)))
@@ -244,6 +249,8 @@ class FileImages:
         return np.concatenate(states)
 
     def _states(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        if folder := remote(self.root):
+            return np.array([folder.state(name) for name in paths], dtype=np.int64)
         states = np.zeros((len(paths), 2), dtype=np.int64)
         for state, name in zip(states, paths, strict=True):
             with contextlib.suppress(OSError, ValueError):
@@ -350,10 +357,12 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
         return [one(row) for row in rows]
 
     count = len(images)
-    many = max(1, min(_EACH, _EACH_PIXELS // size**2, -(-count // threads())))
+    many = max(1, min(_EACH, _EACH_PIXELS // size**2, -(-count // threads(images))))
     pieces = [range(at, min(at + many, count)) for at in range(0, count, many)]
     each = (
-        ahead(several, pieces, threads()) if isinstance(images, FileImages) and threads() > 1 else map(several, pieces)
+        ahead(several, pieces, threads(images))
+        if isinstance(images, FileImages) and threads(images) > 1
+        else map(several, pieces)
     )
     for rows, piece in zip(pieces, each, strict=True):
         yield piece
@@ -361,6 +370,6 @@ def _fitted(images: Images, size: int, channels: int, progress: Progress | None)
             progress(rows.stop, count)
 
 
-def threads() -> int:
-    """Return how many threads decode at once."""
-    return min(8, usable_cores())
+def threads(images: object) -> int:
+    """Return how many threads read and decode at once."""
+    return READERS if isinstance(images, FileImages) and remote(images.root) else min(8, usable_cores())

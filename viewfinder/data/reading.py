@@ -7,12 +7,14 @@ A format is one module with `sniff(path)`, `parts(path)`, `read(path, part)` and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from viewfinder.data.appearing import naming
 from viewfinder.data.formats.csv_text import header
+from viewfinder.data.remote import is_url, place
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError, nearest
 
@@ -54,24 +56,27 @@ class Format(Protocol):
 
 
 def read(path: str | Path, part: str = "train", format: str | None = None) -> Dataset:
-    """Return the dataset at a path.
+    """Return the dataset at a path or behind a URL.
 
     Args:
-        path: a file or a folder, such as a competition's download as it is.
+        path: a file or a folder, such as a competition's download as it is; or a URL of either, such as
+            "s3://bucket/photos", which needs fsspec's package for it (see `data/remote.py`).
         part: "train", or "test": the part of a source that is kept apart.
         format: a name in `FORMATS`; None: found out.
 
     Raises:
-        DataError: nothing is there, it is none of the known formats, or a file, row or value in it is wrong.
+        DataError: nothing is there, it cannot be reached, it is none of the known formats, or a file, row or value in
+            it is wrong.
     """
-    place = Path(path).expanduser().absolute()
-    return _format(format or _sniffed(place)).read(place, part)
+    here = place(path)
+    dataset = _format(format or _sniffed(here)).read(here, part)
+    return replace(dataset, source=str(path)) if is_url(path) else dataset
 
 
 def parts(path: str | Path, format: str | None = None) -> tuple[str, ...]:
-    """Return the names of the parts that a path has."""
-    place = Path(path).expanduser().absolute()
-    return _format(format or _sniffed(place)).parts(place)
+    """Return the names of the parts that a path or a URL has."""
+    here = place(path)
+    return _format(format or _sniffed(here)).parts(here)
 
 
 def write(dataset: Dataset, path: str | Path, format: str) -> None:
@@ -89,7 +94,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     ending = getattr(module, "ENDING", into.suffix)
     if into.suffix.lower() != ending.lower():
         raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")
-    if dataset.source and Path(dataset.source).resolve() in into.resolve().parents:
+    if dataset.source and not is_url(dataset.source) and Path(dataset.source).resolve() in into.resolve().parents:
         raise DataError("lies inside the folder that is read", where=path, hint="name one beside it")
     with naming(Path(path), into):
         module.write(dataset, into)

@@ -24,6 +24,7 @@ from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.filling import Filling, Positioned
 from viewfinder.data.images import FIND_ALL, FileImages, Fitted, fit, fit_all, fitting_map, threads
 from viewfinder.data.memory import most_in_memory
+from viewfinder.data.remote import remote
 from viewfinder.data.store import key_of
 from viewfinder.errors import DataError
 
@@ -170,8 +171,13 @@ class _FittedRows:
         return pixels
 
     def maps(self, rows: Rows) -> Matrices:
-        """Return (n, 2, 3); of a file that was not decoded yet from its beginning."""
-        for row in rows[np.isnan(self._maps[rows, 0, 0])].tolist():
+        """Return (n, 2, 3); of a file that was not decoded yet from its beginning, or where it is far away from all."""
+        missing = np.unique(rows[np.isnan(self._maps[rows, 0, 0])])
+        if isinstance(self._images, FileImages) and remote(self._images.root):
+            for at in range(0, len(missing), _AT_ONCE):
+                _ = self[missing[at : at + _AT_ONCE]]
+            return self._maps[rows]
+        for row in missing.tolist():
             self._maps[row] = fitting_map(*self._size(row), self.shape[1])
         return self._maps[rows]
 
@@ -188,9 +194,9 @@ class _FittedRows:
         return matrix is not None
 
     def _fitted(self, rows: list[int]) -> Iterable[Fitted]:
-        if len(rows) < 2 or threads() == 1:
+        if len(rows) < 2 or threads(self._images) == 1:
             return map(self._one, rows)
-        with ThreadPoolExecutor(min(threads(), len(rows))) as pool:
+        with ThreadPoolExecutor(min(threads(self._images), len(rows))) as pool:
             return list(pool.map(self._one, rows))
 
     def _one(self, row: int) -> Fitted:

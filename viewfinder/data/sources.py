@@ -6,6 +6,7 @@ Zips are not trusted: one that is encrypted, damaged or inflates to an absurd si
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 import zipfile
@@ -15,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from viewfinder.data.remote import place, remote
 from viewfinder.errors import DataError
 
 __all__ = ["LARGEST", "ZIP_FAULTS", "NoTableError", "Source", "check_members", "hidden", "open_zip", "readable"]
@@ -46,7 +48,7 @@ class Source:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = place(path) if remote(path) else Path(path)
         if not self.path.exists():
             raise DataError("no such file or folder", where=self.path, hint="check the path")
         self._zipped: dict[str, zipfile.ZipInfo] | None = None
@@ -69,8 +71,9 @@ class Source:
 
         Links are followed. Raises DataError where a folder inside cannot be read.
         """
-        if self._zipped is not None:
-            return sorted(name for name in self._zipped if not any(map(hidden, name.split("/"))))
+        listed = folder.files() if (folder := remote(self.path)) else self._zipped
+        if listed is not None:
+            return sorted(name for name in listed if not any(map(hidden, name.split("/"))))
         return sorted(_below(self.path)) if self.path.is_dir() else []
 
     def where(self, name: str, inside: str = "") -> str:
@@ -86,6 +89,8 @@ class Source:
         if self._zipped is not None:
             same = [file for file in self._zipped if PurePosixPath(file).name.lower() == name.lower()]
             return min(same, key=lambda file: (file.count("/"), file), default=None)
+        if folder := remote(self.path):
+            return name if name in folder.files() else None
         if self.path.is_dir():
             return name if (self.path / name).is_file() else None
         return name if self.path.name.lower() == name.lower() else None
@@ -98,6 +103,8 @@ class Source:
         if self._zipped is not None:
             info = self._zipped[name]
             return _digest([f"{PurePosixPath(name).name} {info.file_size} {info.CRC:08x}".encode()])
+        if folder := remote(self.path):
+            return _digest([f"{PurePosixPath(name).name} {folder.state(name)}".encode()])
         status = (self.path / name if self.path.is_dir() else self.path).stat()
         if status.st_size > LARGEST_HASHED:
             return _digest([f"{PurePosixPath(name).name} {status.st_size} {status.st_mtime_ns}".encode()])
@@ -107,6 +114,9 @@ class Source:
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading. Errors inside the zip, now or while it is read, become DataError."""
+        if folder := remote(self.path):
+            yield io.BytesIO(folder.content(name))
+            return
         if self._zipped is None:
             with (self.path / name if self.path.is_dir() else self.path).open("rb") as file:
                 yield file

@@ -4,7 +4,8 @@ An entry is one file: the rows of `pixels`, the small arrays, a description as J
 the description is. It is written under a name of its own and renamed when it is whole, so that a reader sees all
 of it or nothing, and two processes may write the same entry at once: the last one wins, and both are right.
 An entry whose size or checksum is wrong is built again. Where the folder cannot be written, all works without it.
-Beside these entries lie files that fill row by row (data/filling.py); they describe themselves in the same way.
+Beside these entries lie files that fill row by row (data/filling.py), which describe themselves in the same way, and
+files that were downloaded (data/remote.py), each under its own name in a folder of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import struct
 import tempfile
 import time
@@ -26,6 +28,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.errors import DataError
+
 if TYPE_CHECKING:
     from viewfinder.data.findings import Finding
 
@@ -37,6 +41,7 @@ __all__ = [
     "cache_folder",
     "clear",
     "description",
+    "downloaded",
     "entries",
     "fetch",
     "key_of",
@@ -54,11 +59,12 @@ OWN = "viewfinder-"
 """What the names of other files begin with that viewfinder keeps there: whose they are must be seen."""
 _SUFFIX, _UNFINISHED = ".arrays", ".part"
 _KEY = "[0-9a-f]" * 32
-_ENTRIES, _FILLING, _PARTS, _DOWNLOADED = (
+_ENTRIES, _FILLING, _PARTS, _WEIGHTS, _DOWNLOADED = (
     f"{_KEY}{_SUFFIX}",
     f"{_KEY}{FILLING}",
     f"{OWN}*{_UNFINISHED}",
     f"{OWN}*.safetensors",
+    f"{OWN}{_KEY}/*",
 )
 _MAGIC = b"viewfinder-1\n\0\0\0"
 _TAIL = struct.Struct("<16sQQI")  # magic, where the description starts, its length and its checksum
@@ -66,6 +72,8 @@ _PIECE = 1 << 20
 """Every piece of so many bytes has a checksum of its own."""
 _PIECES_CHECKED = 256
 """Of a larger entry only so many, evenly spread, are checked at every opening: it stays under 0.1 s."""
+LEFT_FREE = 1 << 30
+"""Bytes that stay free on the disk: a run that cannot save its checkpoint is worse than one that decodes again."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class Entry:
     source: str
     kind: str
     shape: tuple[int, ...]
+    """Of what it holds; () of a download."""
     size: int
     used: float
 
@@ -164,18 +173,51 @@ def open_entry(key: str) -> Stored | None:
 def entries() -> list[Entry]:
     """Return what the cache holds, the last used first."""
     found = [_entry(path) for names in (_ENTRIES, _FILLING) for path in cache_folder().glob(names)]
+    found += [_download(path) for path in cache_folder().glob(_DOWNLOADED)]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
 
 
 def clear() -> int:
     """Delete everything that viewfinder wrote into the cache folder. Returns the bytes that this freed."""
-    freed = 0
-    for path in (path for names in (_ENTRIES, _FILLING, _PARTS, _DOWNLOADED) for path in cache_folder().glob(names)):
+    freed, every = 0, (_ENTRIES, _FILLING, _PARTS, _WEIGHTS, _DOWNLOADED)
+    for path in (path for names in every for path in cache_folder().glob(names)):
         with contextlib.suppress(OSError):  # Windows does not delete what another process has mapped
             size = taken(path.stat())
             path.unlink()
             freed += size
     return freed
+
+
+def downloaded(key: str, name: str, size: int, write: Callable[[Path], object]) -> Path:
+    """Return the file of `key` in the cache, called `name`; where it is not there, `write` is given where to write it.
+
+    Raises:
+        DataError: the cache has no room for `size` bytes, or cannot be written.
+    """
+    folder = cache_folder()
+    path = folder / f"{OWN}{key}" / name
+    with contextlib.suppress(OSError):
+        os.utime(path)
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        handle, unfinished = tempfile.mkstemp(_UNFINISHED, OWN, folder)
+        os.close(handle)
+    except OSError as error:
+        raise _no_room(f"cannot be kept: {error.strerror}", folder) from None
+    try:
+        if size + LEFT_FREE > shutil.disk_usage(folder).free:
+            raise _no_room(f"{name} of {size / 1e9:.1f} GB does not fit", folder)
+        write(Path(unfinished))
+        Path(unfinished).replace(path)
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
+    return path
+
+
+def _no_room(what: str, folder: Path) -> DataError:
+    return DataError(what, where=folder, hint="name another folder in VIEWFINDER_CACHE")
 
 
 def _build(key: str, build: Build, about: dict[str, Any]) -> Stored:
@@ -315,6 +357,14 @@ def _entry(path: Path) -> Entry | None:
     return Entry(path, about["source"], about["kind"], shape, taken(status), status.st_mtime)
 
 
+def _download(path: Path) -> Entry | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Entry(path, path.name, "a download", (), taken(status), status.st_mtime)
+
+
 def taken(status: os.stat_result) -> int:
     """Return the bytes that a file takes: of one with gaps fewer than its size."""
     return min(status.st_size, 512 * getattr(status, "st_blocks", status.st_size))
@@ -322,7 +372,7 @@ def taken(status: os.stat_result) -> int:
 
 def sweep(folder: Path) -> None:
     """Delete what killed processes left behind a day ago, and entries that nobody has opened for a month."""
-    for names, days in ((_PARTS, 1), (_ENTRIES, 30), (_FILLING, 30)):
+    for names, days in ((_PARTS, 1), (_ENTRIES, 30), (_FILLING, 30), (_DOWNLOADED, 30)):
         for path in folder.glob(names):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - days * 86400:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.dataset import Dataset, Images
+from viewfinder.data.images import threads
 from viewfinder.data.similar import SAME_PICTURE, SAME_THING, SIDE, alike, descriptors, miniature
 from viewfinder.errors import DataError
 
 __all__ = ["Part", "Survey", "survey", "survey_all"]
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def survey(images: Images) -> Survey:
         {},
     )
     pieces = [range(first, min(first + ROWS_AT_ONCE, count)) for first in range(0, count, ROWS_AT_ONCE)]
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max(4, threads(images))) as pool:
         list(pool.map(lambda rows: _look(images, rows, result), pieces))
     return result
 

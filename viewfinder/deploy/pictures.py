@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import Images
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.reading import parts, read
+from viewfinder.data.remote import is_url, place, remote
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
 
@@ -40,6 +41,11 @@ class Pictures:
 
     def __len__(self) -> int:
         return self._ends[-1]
+
+    @property
+    def far(self) -> bool:
+        """Whether images of a remote folder are among them."""
+        return any(isinstance(images, FileImages) and remote(images.root) for _, images in self.columns)
 
     def name(self, row: int) -> str:
         """Return an image's name: "photos/more/tom.jpg", "test.csv row 17"."""
@@ -78,7 +84,7 @@ class Pictures:
         every = [images for _, images in self.columns]
         if len(every) == 1:
             return every[0]
-        files = [images for images in every if isinstance(images, FileImages) and images.root.is_dir()]
+        files = [one for one in every if isinstance(one, FileImages) and one.root.is_dir() and not remote(one.root)]
         try:
             if len(files) < len(every):
                 raise ValueError
@@ -98,8 +104,8 @@ class Pictures:
         return list(accumulate(len(images) for _, images in self.columns))
 
 
-def find_pictures(sources: Sequence[Path], without: Path | None = None) -> Pictures:
-    """Return the images of files, folders, lists and anything else that viewfinder reads, such as a download.
+def find_pictures(sources: Sequence[str | Path], without: Path | None = None) -> Pictures:
+    """Return the images of files, folders, lists and anything else that viewfinder reads, such as a download or a URL.
 
     A list is a text file that ends in .txt, with the path of an image in each line, relative to the list's folder.
     Sources stay in the order given, lines of a list too; images of a folder are sorted by their paths.
@@ -109,9 +115,10 @@ def find_pictures(sources: Sequence[Path], without: Path | None = None) -> Pictu
     Raises:
         DataError: a source is not there, or holds no images.
     """
-    columns = [_column(source, without) for source in sources]
+    places = [place(source) if is_url(source) else Path(source) for source in sources]
+    columns = [_column(source, without) for source in places]
     if len(columns) > 1 and _share_names(columns):
-        folders = [source if source.is_dir() else source.parent for source in sources]
+        folders = [source if source.is_dir() else source.parent for source in places]
         given = ["" if folder == Path() else folder.as_posix() for folder in folders]
         columns = [(folder, images) for folder, (_, images) in zip(given, columns, strict=True)]
     return Pictures(tuple(columns))
@@ -142,7 +149,7 @@ def _column(source: Path, without: Path | None) -> tuple[str, Images]:
 def _files_below(folder: Path, without: Path | None) -> tuple[str, ...]:
     """Return the paths of all image files, relative to the folder; hidden ones are passed over, as in all reading."""
     found = [name for name in Source(folder).files() if name.lower().endswith(SUFFIXES)]
-    if without is not None:
+    if without is not None and not remote(folder):
         pairs = ((without.resolve(), folder.resolve()), (without.absolute(), folder.absolute()))  # it may be a link
         inside = tuple(f"{out.relative_to(root).as_posix()}/" for out, root in pairs if out.is_relative_to(root))
         found = [name for name in found if not name.startswith(inside)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from viewfinder.config import Recipe
 from viewfinder.data.dataset import Dataset, Images
 from viewfinder.data.images import FileImages
+from viewfinder.data.remote import is_url
 from viewfinder.data.rows import PixelRows, digests, fit_rows, is_large
 
 __all__ = ["about", "arrays", "fits", "is_large_for", "same", "seen"]
@@ -31,7 +32,9 @@ REPAIRED = 0.01
 
 def about(part: Dataset, recipe: Recipe) -> dict[str, Any]:
     """Return what `run.json` says of a part of the data."""
-    source = str(Path(part.source).resolve()) if part.source and Path(part.source).exists() else ""
+    source = part.source if is_url(part.source) else ""
+    if part.source and Path(part.source).exists():
+        source = str(Path(part.source).resolve())
     kind = PATHS if isinstance(part.images, FileImages) and is_large_for(part.images, recipe) else CONTENT
     known = {"rows": len(part), "fingerprint": _fingerprint(part, kind), "fingerprint_of": kind}
     return {"source": source, "name": part.name, "format": part.format, "part": part.part} | known

@@ -115,11 +115,12 @@ class Run:
 
     def _read_again(self, name: str, about: Mapping[str, Any], path: str | Path | None) -> Dataset:
         from viewfinder.data.reading import read
+        from viewfinder.data.remote import is_url
 
         source = path or about["source"]
         if not source:
             raise RunError(f"its {name} samples came from memory", where=self.folder, hint="pass the dataset itself")
-        if not Path(source).exists():
+        if not is_url(source) and not Path(source).exists():
             hint = "say where it is now with --data, or data=… in Python"
             raise RunError("the run's data is not where it was", where=source, hint=hint)
         every = read(source, part=about["part"]).merged(self.recipe.data.merge_classes)

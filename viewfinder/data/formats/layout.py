@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from viewfinder.data.ahead import ahead
 from viewfinder.data.formats.folders import SPLITS
 from viewfinder.data.headers import inspect
 from viewfinder.data.images import SUFFIXES, FileImages
+from viewfinder.data.remote import READERS, remote
 from viewfinder.data.sources import Source, open_zip, readable
 from viewfinder.errors import DataError
 
@@ -102,9 +104,20 @@ class Layout:
         """Return a file's bytes. Raises DataError."""
         return self._read(name, -1)
 
+    def contents(self, names: Iterable[str]) -> Iterator[bytes | DataError]:
+        """Give the bytes of each file, or why it cannot be read; of a remote folder several are read at once."""
+
+        def one(name: str) -> bytes | DataError:
+            try:
+                return self.content(name)
+            except DataError as error:
+                return error
+
+        return ahead(one, names, READERS) if remote(self.source.path) else map(one, names)
+
     def sizes(self, images: Sequence[str]) -> list[tuple[int, int] | None]:
         """Return each image's upright width and height, None where the file does not say; nothing is decoded."""
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(READERS if remote(self.source.path) else 4) as pool:
             return list(pool.map(self._size, images))
 
     def column(self, images: Sequence[str]) -> FileImages:
@@ -121,6 +134,8 @@ class Layout:
         return None
 
     def _read(self, name: str, length: int) -> bytes:
+        if folder := remote(self.source.path):
+            return folder.content(name, length)
         if self.source.path.is_dir():
             try:
                 with (self.source.path / name).open("rb") as file:

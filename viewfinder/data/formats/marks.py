@@ -147,9 +147,11 @@ def collect(
     marks: dict[str, Marks] = {}
     unusable: dict[str, str] = {}
     readable = 0
-    for file in files:
+    for file, content in zip(files, layout.contents(files), strict=True):
         try:
-            said = parse(layout.content(file), file)
+            if isinstance(content, DataError):
+                raise content
+            said = parse(content, file)
         except DataError as error:
             image = layout.image_of(file)
             unusable |= {image or file: f"{file}: {error.what}"}

@@ -26,6 +26,7 @@ from viewfinder.data.formats.folders import SPLITS
 from viewfinder.data.formats.layout import Layout
 from viewfinder.data.formats.marks import Marks, Notes, boxes_dataset, collect
 from viewfinder.data.formats.writing import Item, boxes_of, new_folder, number, written
+from viewfinder.data.remote import remote
 from viewfinder.errors import DataError
 
 __all__ = ["parse", "parts", "read", "sniff", "write"]
@@ -217,8 +218,10 @@ def _inside(layout: Layout, where: str, path: str, folder: str, key: str) -> str
 
     Roboflow writes "../train/images" and means "train/images": that is taken as meant where it is there.
     """
-    base, root = posixpath.dirname(where), layout.source.path.resolve().as_posix()
-    there = Path(root, base, path.replace("\\", "/"), folder.replace("\\", "/")).resolve().as_posix()
+    base, away = posixpath.dirname(where), remote(layout.source.path)
+    root = f"/{away.name}" if away else layout.source.path.resolve().as_posix()
+    parts = (root, base, path.replace("\\", "/"), folder.replace("\\", "/"))
+    there = posixpath.normpath(posixpath.join(*parts)) if away else Path(*parts).resolve().as_posix()
     if there == root or there.startswith(f"{root}/"):
         return posixpath.relpath(there, root)
     meant = posixpath.normpath(posixpath.join(base, folder.replace("\\", "/").removeprefix("../")))

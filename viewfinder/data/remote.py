@@ -1,0 +1,161 @@
+"""Data behind a URL, read through fsspec: s3://bucket/photos, gs://…, abfs://…, https://host/set.zip.
+
+A single file, such as a zip, is downloaded into the cache once. A folder stays where it is: what lies in it is asked
+for once, and an image is read when it is needed; what was decoded is kept in the cache, as that of local files is.
+fsspec reaches each kind of storage through a package of its own (s3fs, gcsfs, adlfs, aiohttp) and names it where it is
+missing; access keys are found as that package finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from viewfinder.data.store import downloaded, key_of
+from viewfinder.errors import DataError
+
+__all__ = ["READERS", "RemoteFolder", "is_url", "place", "remote"]
+
+READERS = 32
+"""Threads that read from a remote folder at once: an answer takes long to begin, and then not."""
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
+_STATE_BYTES = 7
+"""Of a digest: what fits a positive int64."""
+
+Files = Mapping[str, Mapping[str, Any]]
+
+
+class RemoteFolder:
+    """A folder behind a URL; it offers what reading asks of a `Path` that is a folder.
+
+    Args:
+        url: as it was given.
+        system: fsspec's file system.
+        root: the folder's name there.
+        files: what is known of each file below, by its path relative to the folder.
+    """
+
+    suffix = ""
+    parents = ()
+
+    def __init__(self, url: str, system: Any, root: str, files: Files) -> None:
+        self._url, self._system, self._root, self._files = url.rstrip("/"), system, root, files
+        self.name = PurePosixPath(self._url).name
+
+    def __str__(self) -> str:
+        return self._url
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemoteFolder) and self._url == other._url
+
+    def __hash__(self) -> int:
+        return hash(self._url)
+
+    def as_posix(self) -> str:
+        return self._url
+
+    def exists(self) -> bool:
+        return True
+
+    def is_dir(self) -> bool:
+        return True
+
+    def is_file(self) -> bool:
+        return False
+
+    def resolve(self) -> RemoteFolder:
+        return self
+
+    def absolute(self) -> RemoteFolder:
+        return self
+
+    def is_relative_to(self, other: object) -> bool:
+        return self == other
+
+    def files(self) -> list[str]:
+        """Return the paths of all files below, relative to the folder, with forward slashes, in any order."""
+        return list(self._files)
+
+    def state(self, name: str) -> tuple[int, int]:
+        """Return the size of a file, and a number that changes with it, by what the storage says; (0, 0) of no file."""
+        about = self._files.get(name)
+        return (0, 0) if about is None else (about.get("size") or 0, _number(about))
+
+    def content(self, name: str, length: int = -1) -> bytes:
+        """Return a file's bytes, or so many of them. Raises DataError."""
+        if name not in self._files:
+            raise DataError("no such file", where=name, hint=f"in {self}")
+        with _told(name, f"in {self}"):
+            content = self._system.cat_file(f"{self._root}/{name}", None, None if length < 0 else length)
+        return bytes(content[: len(content) if length < 0 else length])
+
+
+def is_url(path: object) -> bool:
+    """Whether what was given is a URL."""
+    return _URL.match(str(path)) is not None
+
+
+def remote(path: object) -> RemoteFolder | None:
+    """Return a place as a remote folder, if it is one."""
+    return path if isinstance(path, RemoteFolder) else None
+
+
+def place(path: str | Path) -> Path:
+    """Return where to read: a local path in full, also of a file behind a URL, which is downloaded first.
+
+    A folder behind a URL is a `RemoteFolder`, which offers of a `Path` what reading asks for.
+
+    Raises:
+        DataError: nothing is behind a URL, or it cannot be reached; or the cache has no room for its file.
+    """
+    if remote(path):
+        return path  # type: ignore[return-value]
+    if not is_url(path):
+        return Path(path).expanduser().absolute()
+    url = str(path)
+    with _told(url, "check the URL, and see that you may read it"):
+        import fsspec
+
+        system, root = fsspec.url_to_fs(url)
+        root = root.rstrip("/")
+        about = system.info(root)
+        if about["type"] != "file":
+            found = _files(system.find(root, detail=True), root)
+            return cast(Path, RemoteFolder(url, system, root, found))
+    name = PurePosixPath(url.split("?", maxsplit=1)[0]).name
+    key = key_of("downloaded", url, _number(about))
+    with _told(url, "start again"):
+        return downloaded(key, name, about.get("size") or 0, lambda file: system.get_file(root, str(file)))
+
+
+def _files(found: Files, root: str) -> Files:
+    """Return what was found below a folder by relative paths."""
+    below = {name[len(root) :].strip("/"): about for name, about in found.items() if not name.endswith("/")}
+    return {name: about for name, about in below.items() if name}
+
+
+def _number(about: Mapping[str, Any]) -> int:
+    """Return a number that changes with what the storage says of a file: its size, its time, its checksum."""
+    said = repr(sorted((key, str(value)) for key, value in about.items()))
+    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=_STATE_BYTES).digest(), "little")
+
+
+@contextmanager
+def _told(where: str, hint: str) -> Iterator[None]:
+    """Turn what a storage's package raises, which may be anything, into DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError("no such file or folder", where=where, hint=hint) from None
+    except ImportError as error:
+        package = re.search(r"install (\w+)", str(error))
+        raise DataError(str(error), where=where, hint=f"pip install {package[1]}" if package else hint) from None
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise DataError(f"cannot be read: {what}", where=where, hint=hint) from None
