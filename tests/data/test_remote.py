@@ -229,6 +229,12 @@ def test_a_file_that_cannot_be_read_is_named(
         fit_rows(images, 16, 1)
 
 
+def test_a_download_that_is_no_data_is_told_by_its_url(storage: MemoryFileSystem) -> None:
+    storage.pipe_file(f"{URL}/notes.odt", b"nothing that we know")
+    with pytest.raises(DataError, match=rf"^{URL}/notes\.odt: cannot be used: it is of no known kind; looked for"):
+        vf.read(f"{URL}/notes.odt")
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [

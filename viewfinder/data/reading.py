@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from viewfinder.data.appearing import naming
 from viewfinder.data.formats.csv_text import header
-from viewfinder.data.remote import is_url, place
+from viewfinder.data.remote import as_given, is_url, place
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError, nearest
 
@@ -69,14 +69,16 @@ def read(path: str | Path, part: str = "train", format: str | None = None) -> Da
             it is wrong.
     """
     here = place(path)
-    dataset = _format(format or _sniffed(here)).read(here, part)
+    with as_given(path, here):
+        dataset = _format(format or _sniffed(here)).read(here, part)
     return replace(dataset, source=str(path)) if is_url(path) else dataset
 
 
 def parts(path: str | Path, format: str | None = None) -> tuple[str, ...]:
     """Return the names of the parts that a path or a URL has."""
     here = place(path)
-    return _format(format or _sniffed(here)).parts(here)
+    with as_given(path, here):
+        return _format(format or _sniffed(here)).parts(here)
 
 
 def write(dataset: Dataset, path: str | Path, format: str) -> None:

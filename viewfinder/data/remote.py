@@ -18,7 +18,7 @@ from typing import Any, cast
 from viewfinder.data.store import downloaded, key_of
 from viewfinder.errors import DataError
 
-__all__ = ["READERS", "RemoteFolder", "is_url", "place", "remote"]
+__all__ = ["READERS", "RemoteFolder", "as_given", "is_url", "place", "remote"]
 
 READERS = 32
 """Threads that read from a remote folder at once: an answer takes long to begin, and then not."""
@@ -126,10 +126,23 @@ def place(path: str | Path) -> Path:
         if about["type"] != "file":
             found = _files(system.find(root, detail=True), root)
             return cast(Path, RemoteFolder(url, system, root, found))
+        if about.get("mimetype", "") == "text/html":
+            raise DataError("is a page, not data", where=url, hint="name a file there, such as a zip")
     name = PurePosixPath(url.split("?", maxsplit=1)[0]).name
     key = key_of("downloaded", url, _number(about))
     with _told(url, "start again"):
         return downloaded(key, name, about.get("size") or 0, lambda file: system.get_file(root, str(file)))
+
+
+@contextmanager
+def as_given(path: str | Path, here: Path) -> Iterator[None]:
+    """Let errors about a downloaded file name the URL that it was given by."""
+    try:
+        yield
+    except DataError as error:
+        if not is_url(path) or str(here) not in error.where:
+            raise
+        raise type(error)(error.what, where=error.where.replace(str(here), str(path)), hint=error.hint) from None
 
 
 def _files(found: Files, root: str) -> Files:
@@ -151,8 +164,9 @@ def _told(where: str, hint: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError("no such file or folder", where=where, hint=hint) from None
+    except FileNotFoundError as error:
+        why = f"cannot be reached: {error.__cause__}" if isinstance(error.__cause__, OSError) else ""
+        raise DataError(why or "no such file or folder", where=where, hint=hint) from None
     except ImportError as error:
         package = re.search(r"install (\w+)", str(error))
         raise DataError(str(error), where=where, hint=f"pip install {package[1]}" if package else hint) from None
