@@ -3,6 +3,7 @@
     ViewfinderError
     ├── InputError              what the user gave cannot be used           exit code 2
     │   ├── DataError           a path, a file, a row or a column
+    │   ├── UnreachableError    what the data lies on: no fault of a file
     │   ├── RecipeError         a recipe, a key or a value in it
     │   ├── RunError            a run folder or a checkpoint
     │   └── ModelFileError      a model file
@@ -32,6 +33,7 @@ __all__ = [
     "NonFiniteError",
     "RecipeError",
     "RunError",
+    "UnreachableError",
     "ViewfinderError",
     "nearest",
     "refused",
@@ -63,6 +65,10 @@ class InputError(ViewfinderError):
 
 class DataError(InputError):
     """A path, a file, a row or a column cannot be used as data."""
+
+
+class UnreachableError(InputError):
+    """What the data lies on does not answer now, as after a lost connection; nothing is known of the file itself."""
 
 
 class RecipeError(InputError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -311,3 +313,18 @@ def test_an_npz_that_is_not_one_or_was_cut_off_is_an_error(tmp_path: Path) -> No
     np.savez(tmp_path / "data.npz", images=np.zeros((9, 9, 9), dtype=np.uint8))
     (tmp_path / "data.npz").write_bytes((tmp_path / "data.npz").read_bytes()[:-40])
     assert "cut off" in failure(tmp_path / "data.npz")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of files are UTF-8 elsewhere")
+def test_a_class_that_cannot_be_written_is_told_when_it_is_read(tmp_path: Path) -> None:
+    for name in (b"caf\xe9", b"bar"):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/photos/" + name))
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), dtype=np.uint8))
+        (tmp_path / "a.png").rename(folder / "a.png")
+    assert failure(tmp_path / "photos").endswith(r"photos: class 'caf\udce9' is not UTF-8; rename its folder")
+
+
+def test_a_name_that_begins_like_a_user_s_home_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert failure(Path("~nobody-of-this-name")).endswith("no such file or folder; check the path")

@@ -145,6 +145,13 @@ def test_a_cut_off_photo_is_found_although_its_thumbnail_is_whole() -> None:
         decode(with_thumbnail[:-200], 3, "photo")
 
 
+def test_an_image_without_an_area_is_an_error() -> None:
+    content = bytearray(encoded(Image.fromarray(noise()), "BMP"))
+    content[18:26] = bytes(8)
+    with pytest.raises(DataError, match="photo: is cut off or damaged"):
+        inspect(bytes(content), "photo", whole=False)
+
+
 def test_bytes_behind_the_end_of_a_photo_do_not_matter() -> None:
     content = encoded(Image.fromarray(noise()), "JPEG")
     np.testing.assert_array_equal(decode(content + b"\xff\xda film \xff", 3, "a"), decode(content, 3, "b"))

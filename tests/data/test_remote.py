@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import viewfinder as vf
 from tests.commands import Commands
+from tests.deploy.bright import bright_detector
 from tests.resume.test_exact import CLASSIFY
 from viewfinder.data import store
 from viewfinder.data.dataset import ArrayImages, Dataset
@@ -25,7 +27,9 @@ from viewfinder.data.reading import parts, write
 from viewfinder.data.remote import is_url
 from viewfinder.data.rows import fit_rows
 from viewfinder.data.targets import BoxSets
-from viewfinder.errors import DataError
+from viewfinder.deploy.bulk import write_table
+from viewfinder.deploy.pictures import find_pictures
+from viewfinder.errors import DataError, UnreachableError
 from viewfinder.training.checkpoint import load_checkpoint
 from viewfinder.training.run import open_run
 
@@ -166,7 +170,7 @@ def test_a_download_that_breaks_off_leaves_nothing(
 
     monkeypatch.setattr(MemoryFileSystem, "get_file", get_file)
     url = stored(storage, zipped(photos(tmp_path / "photos", 4)))
-    with pytest.raises(DataError, match=rf"^{url}: cannot be read: the line went dead; start again$"):
+    with pytest.raises(UnreachableError, match=rf"^{url}: cannot be read: the line went dead; start again$"):
         vf.read(url)
     assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix not in (".arrays",)]
 
@@ -222,11 +226,65 @@ def test_a_file_that_cannot_be_read_is_named(
     def cat_file(self: MemoryFileSystem, path: str, *args: Any, **options: Any) -> bytes:
         raise PermissionError("Forbidden")
 
+    with monkeypatch.context() as forbidding:
+        forbidding.setattr(MemoryFileSystem, "cat_file", cat_file)
+        with pytest.raises(UnreachableError, match=rf"^a/000\.png: cannot be read: Forbidden; in {url}$"):
+            images[0]
+        with pytest.raises(UnreachableError, match=r"^a/000\.png: cannot be read: Forbidden"):
+            fit_rows(images, 16, 1)
+    storage.rm_file(f"{url}/b/001.png")
+    with pytest.raises(DataError, match=rf"^b/001\.png: no such file or folder; in {url}$"):
+        images[4]
+
+
+class Line:
+    """How many files are read before the line goes dead."""
+
+    left: float = math.inf
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    line, whole = Line(), MemoryFileSystem.cat_file
+
+    def cat_file(self: MemoryFileSystem, path: str, *args: Any, **options: Any) -> bytes:
+        line.left -= 1
+        if line.left < 0:
+            raise ConnectionError("the line went dead")
+        content: bytes = whole(self, path, *args, **options)
+        return content
+
     monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
-    with pytest.raises(DataError, match=rf"^a/000\.png: cannot be read: Forbidden; in {url}$"):
-        images[0]
-    with pytest.raises(DataError, match=r"^a/000\.png: cannot be read: Forbidden"):
-        fit_rows(images, 16, 1)
+    return line
+
+
+def test_a_lost_connection_is_no_answer_of_a_table(tmp_path: Path, storage: MemoryFileSystem, line: Line) -> None:
+    folder = photos(tmp_path / "photos", 300)
+    pictures = find_pictures([stored(storage, folder)])
+    predictor, table = vf.load(bright_detector(tmp_path / "bright.onnx")), tmp_path / "table.csv"
+    line.left = 150
+    with pytest.raises(UnreachableError, match=r"\.png: cannot be read: the line went dead; in memory://"):
+        write_table(predictor, pictures, table)
+    assert not table.exists()
+    line.left = math.inf
+    done = write_table(predictor, pictures, table)
+    assert (done.count, done.unreadable) == (300, 0)
+    write_table(predictor, find_pictures([folder]), tmp_path / "here.csv")
+    assert table.read_text(encoding="utf-8") == (tmp_path / "here.csv").read_text(encoding="utf-8")
+
+
+def test_a_lost_connection_stops_a_training_that_can_go_on(
+    tmp_path: Path, storage: MemoryFileSystem, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(IN_MEMORY, "0")
+    data = vf.read(stored(storage, photos(tmp_path / "photos", 120)))
+    line.left = 70
+    recipe, changes = CLASSIFY
+    told = r"cannot be read: the line went dead; wait until it answers, then go on with `viewfinder train --resume"
+    with pytest.raises(UnreachableError, match=told):
+        vf.train(data, recipe=recipe, epochs=1, changes=changes, out=tmp_path / "run")
+    line.left = math.inf
+    assert vf.resume(tmp_path / "run").ended == "steps"
 
 
 def test_a_download_that_is_no_data_is_told_by_its_url(storage: MemoryFileSystem) -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from viewfinder.data.reading import write
 from viewfinder.data.targets import BoxSets, Labels, PointSets
 from viewfinder.errors import RunError
 from viewfinder.training.checkpoint import load_checkpoint
+from viewfinder.training.run import open_run
 
 LIGHT = {"augment.rotate": 10, "augment.noise": 0.05, "augment.erase": 0.5, "train.threads": 1}
 CLASSIFY = ("seed-digits", LIGHT | {"data.size": 14, "train.batch": 12, "train.validations": 7})
@@ -229,6 +231,33 @@ def test_moved_data_is_found_where_the_user_says(stopped: Path) -> None:
     with pytest.raises(vf.ViewfinderError, match=r"classify\.npz"):
         vf.resume(stopped)
     assert vf.resume(stopped, data=moved).ended == "steps"
+
+
+def test_moved_data_of_two_places_is_found_in_one_folder(tmp_path: Path) -> None:
+    val = made("classify", tmp_path).rename(tmp_path / "val.npz")
+    train = made("classify", tmp_path)
+    recipe, changes = CLASSIFY
+    run = vf.train(vf.read(train), val=vf.read(val), recipe=recipe, epochs=0.2, changes=changes, out=tmp_path / "run")
+    (tmp_path / "now").mkdir()
+    for file in (train, val):
+        file.rename(tmp_path / "now" / file.name)
+    again = open_run(run.folder)
+    assert {Path(again.part(name, tmp_path / "now").source).name for name in ("train", "val")} == {train.name, val.name}
+    with pytest.raises(RunError, match=r"nowhere.*: the run's data is not where it was"):
+        again.part("val", tmp_path / "nowhere")
+
+
+def test_a_format_that_was_named_is_remembered(tmp_path: Path) -> None:
+    for row in range(48):
+        file = tmp_path / "photos" / "ab"[row % 2] / f"{row:02d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), np.full((14, 14, 1), row, dtype=np.uint8))
+        file.with_suffix(".json").write_text(json.dumps({"shapes": [], "imagePath": file.name}))
+    data = vf.read(tmp_path / "photos", format="folders")
+    assert vf.read(tmp_path / "photos").format == "labelme"
+    recipe, changes = CLASSIFY
+    run = vf.train(data, recipe=recipe, epochs=0.5, changes=changes, out=tmp_path / "run")
+    assert open_run(run.folder).part("val").format == "folders"
 
 
 def test_a_checkpoint_that_is_cut_off_is_named(stopped: Path) -> None:

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,10 +77,11 @@ def inspect(content: bytes, where: str, whole: bool = True) -> Header:
     }
     for start, read in kinds.items():
         if content.startswith(start):
-            try:
-                return read(content)
-            except (struct.error, IndexError, _CutOffError):
-                raise DataError("is cut off or damaged", where=where, hint="get the whole file, or delete it") from None
+            with suppress(struct.error, IndexError, _CutOffError):
+                header = read(content)
+                if header.width > 0 and header.height > 0:
+                    return header
+            raise DataError("is cut off or damaged", where=where, hint="get the whole file, or delete it")
     raise DataError("is not an image", where=where, hint="known: JPEG, PNG, BMP, WebP, TIFF")
 
 

@@ -29,7 +29,7 @@ from viewfinder.data.dataset import ArrayImages, Images
 from viewfinder.data.decoding import decode, with_channels
 from viewfinder.data.headers import inspect
 from viewfinder.data.remote import READERS, remote
-from viewfinder.data.sources import open_zip, readable
+from viewfinder.data.sources import open_zip, readable, unreadable
 from viewfinder.data.store import Rows, fetch, key_of, open_entry
 from viewfinder.errors import DataError
 
@@ -199,7 +199,7 @@ class FileImages:
             return inspect(self.content(row), where, whole=False).upright
 
     def content(self, row: int, length: int = -1) -> bytes:
-        """Return a file's bytes, or so many of them. Raises DataError."""
+        """Return a file's bytes, or so many of them. Raises DataError, or UnreachableError."""
         name = self.where(row)
         if folder := remote(self.root):
             return folder.content(name, length)
@@ -213,8 +213,7 @@ class FileImages:
             except (OSError, ValueError) as error:  # the latter: a name that no file can have
                 if not self.root.is_dir():
                     raise  # the folder itself is gone: that is no fault of this file
-                why = getattr(error, "strerror", None) or error
-                raise DataError(f"cannot be read: {why}", where=name, hint=f"in {self.root}") from None
+                raise unreadable(error, name, f"in {self.root}") from None
         with readable(f"{self.root.name}/{name}"), self._archive().open(name) as member:
             return member.read(length)
 

@@ -6,6 +6,7 @@ A format is one module with `sniff(path)`, `parts(path)`, `read(path, part)` and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -65,8 +66,8 @@ def read(path: str | Path, part: str = "train", format: str | None = None) -> Da
         format: a name in `FORMATS`; None: found out.
 
     Raises:
-        DataError: nothing is there, it cannot be reached, it is none of the known formats, or a file, row or value in
-            it is wrong.
+        DataError: nothing is there, it is none of the known formats, or a file, row or value in it is wrong.
+        UnreachableError: what it lies on does not answer.
     """
     here = place(path)
     with as_given(path, here):
@@ -92,7 +93,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     module = _format(format)
     if not hasattr(module, "write"):
         raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")
-    into = Path(path).expanduser().absolute()
+    into = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - a Path's raises where there is no such user
     ending = getattr(module, "ENDING", into.suffix)
     if into.suffix.lower() != ending.lower():
         raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")

@@ -9,6 +9,7 @@ missing; access keys are found as that package finds them.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from viewfinder.data.store import downloaded, key_of
-from viewfinder.errors import DataError
+from viewfinder.errors import DataError, InputError, UnreachableError
 
 __all__ = ["READERS", "RemoteFolder", "as_given", "is_url", "place", "remote"]
 
@@ -86,7 +87,7 @@ class RemoteFolder:
         return (0, 0) if about is None else (about.get("size") or 0, _number(about))
 
     def content(self, name: str, length: int = -1) -> bytes:
-        """Return a file's bytes, or so many of them. Raises DataError."""
+        """Return a file's bytes, or so many of them. Raises DataError where it is not there, else UnreachableError."""
         if name not in self._files:
             raise DataError("no such file", where=name, hint=f"in {self}")
         with _told(name, f"in {self}"):
@@ -110,12 +111,13 @@ def place(path: str | Path) -> Path:
     A folder behind a URL is a `RemoteFolder`, which offers of a `Path` what reading asks for.
 
     Raises:
-        DataError: nothing is behind a URL, or it cannot be reached; or the cache has no room for its file.
+        DataError: nothing is behind a URL, or the cache has no room for its file.
+        UnreachableError: it cannot be reached.
     """
     if remote(path):
         return path  # type: ignore[return-value]
     if not is_url(path):
-        return Path(path).expanduser().absolute()
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - a Path's raises where there is no such user
     url = str(path)
     with _told(url, "check the URL, and see that you may read it"):
         import fsspec
@@ -139,7 +141,7 @@ def as_given(path: str | Path, here: Path) -> Iterator[None]:
     """Let errors about a downloaded file name the URL that it was given by."""
     try:
         yield
-    except DataError as error:
+    except InputError as error:
         if not is_url(path) or str(here) not in error.where:
             raise
         raise type(error)(error.what, where=error.where.replace(str(here), str(path)), hint=error.hint) from None
@@ -159,17 +161,21 @@ def _number(about: Mapping[str, Any]) -> int:
 
 @contextmanager
 def _told(where: str, hint: str) -> Iterator[None]:
-    """Turn what a storage's package raises, which may be anything, into DataError."""
+    """Turn what a storage's package raises, which may be anything, into DataError or UnreachableError.
+
+    Keys that have expired and a connection that is lost are told of every file: neither is a fault of one.
+    """
     try:
         yield
-    except DataError:
+    except InputError:
         raise
     except FileNotFoundError as error:
-        why = f"cannot be reached: {error.__cause__}" if isinstance(error.__cause__, OSError) else ""
-        raise DataError(why or "no such file or folder", where=where, hint=hint) from None
+        if isinstance(error.__cause__, OSError):
+            raise UnreachableError(f"cannot be reached: {error.__cause__}", where=where, hint=hint) from None
+        raise DataError("no such file or folder", where=where, hint=hint) from None
     except ImportError as error:
         package = re.search(r"install (\w+)", str(error))
         raise DataError(str(error), where=where, hint=f"pip install {package[1]}" if package else hint) from None
     except Exception as error:
         what = str(error) or type(error).__name__
-        raise DataError(f"cannot be read: {what}", where=where, hint=hint) from None
+        raise UnreachableError(f"cannot be read: {what}", where=where, hint=hint) from None

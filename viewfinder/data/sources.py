@@ -5,6 +5,7 @@ Zips are not trusted: one that is encrypted, damaged or inflates to an absurd si
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -17,14 +18,27 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from viewfinder.data.remote import place, remote
-from viewfinder.errors import DataError
+from viewfinder.errors import DataError, UnreachableError
 
-__all__ = ["LARGEST", "ZIP_FAULTS", "NoTableError", "Source", "check_members", "hidden", "open_zip", "readable"]
+__all__ = [
+    "LARGEST",
+    "ZIP_FAULTS",
+    "NoTableError",
+    "Source",
+    "check_members",
+    "hidden",
+    "open_zip",
+    "readable",
+    "unreadable",
+]
 
 LARGEST_RATIO, RATIO_MATTERS = 500, 100 << 20
 """How much smaller than its content a member may be, once its content is larger than the second number."""
 LARGEST, LARGEST_RATIO_THERE = 8 << 30, 20
 """Beyond so many bytes of content it may be less so: what is honestly that large was hardly compressed."""
+_TROUBLES = ("EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH")
+_NOT_OF_A_FILE = {getattr(errno, name, None) for name in _TROUBLES} - {None}
+"""What the system says where any file would be as hard to read."""
 _SAYS_UTF8 = 0x800
 LARGEST_HASHED = 1 << 30
 """Bytes of a file beyond which it is not read a second time only to see whether it is still the same."""
@@ -143,6 +157,13 @@ class Source:
             if len(inside) != 1:
                 raise NoTableError(f"holds {len(inside)} {suffix} files instead of one", where=where)
             yield PurePosixPath(inside[0]).name, stack.enter_context(_whole(archive, inside[0], where))
+
+
+def unreadable(error: OSError | ValueError, where: str, hint: str = "") -> DataError | UnreachableError:
+    """Return what to raise of a file that cannot be opened or read; ValueError is of a name that no file can have."""
+    why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    lost = isinstance(error, OSError) and error.errno in _NOT_OF_A_FILE
+    return (UnreachableError if lost else DataError)(why, where=where, hint=hint)
 
 
 def hidden(name: str) -> bool:

@@ -36,7 +36,7 @@ def pretrained_file(wanted: str, url: str, prefix: str) -> Path:
         InputError: there is no such file, or it cannot be downloaded.
     """
     if wanted != DOWNLOADED:
-        path = Path(wanted).expanduser()
+        path = Path(os.path.expanduser(wanted))  # noqa: PTH111 - a Path's raises where there is no such user
         if not path.is_file():
             hint = f"name a .safetensors file, or {DOWNLOADED!r}"
             raise InputError("no such file", where=path, hint=hint)

@@ -17,7 +17,7 @@ from viewfinder.errors import RunError
 
 __all__ = ["claimed"]
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 """What a file system says that has none."""
 
 if sys.platform == "win32":

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.config import Recipe
-from viewfinder.errors import DataError, NonFiniteError
+from viewfinder.errors import DataError, InputError, NonFiniteError
 from viewfinder.tasks.base import Metric, Task
 from viewfinder.training.checkpoint import load_checkpoint, save_checkpoint
 from viewfinder.training.compiling import Compiled
@@ -200,7 +200,7 @@ def train_steps(
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
-        DataError: an image cannot be read, of a set that is read while it trains; the first process saves its own case.
+        InputError: an image of a set that stays on disk cannot be read; the first process saves its own case.
     """
     progress, pace = session.progress, _Pace(session, emit, clock)
     reason = _take_stock(session, pace, stopping)  # a training that was stopped may have left a validation to do
@@ -300,7 +300,7 @@ def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> st
             metrics, losses = session.validation.measure(session.network, session.shipped(), stopping)
         except Stopped:
             return "interrupted"
-        except DataError as error:  # not saved: on resume the last steps are taken again, and then it is validated
+        except InputError as error:  # not saved: on resume the last steps are taken again, and then it is validated
             raise _repairable(error, session) from None
         new = metrics[session.metric.name]
         better = progress.best is None or session.metric.better(new, progress.best)
@@ -322,9 +322,10 @@ def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> st
     return "patience" if spec.train.patience and progress.waited >= spec.train.patience else ""
 
 
-def _repairable(error: DataError, session: Session) -> DataError:
-    hint = f"repair it, then go on with `viewfinder train --resume {session.folder.parent}`"
-    return DataError(error.what, where=error.where, hint=f"{hint}; `viewfinder check` lists all such")
+def _repairable(error: InputError, session: Session) -> InputError:
+    hint, damaged = f"then go on with `viewfinder train --resume {session.folder.parent}`", isinstance(error, DataError)
+    hint = f"repair it, {hint}; `viewfinder check` lists all such" if damaged else f"wait until it answers, {hint}"
+    return type(error)(error.what, where=error.where, hint=hint)
 
 
 def _share(part: float, whole: float) -> float:
@@ -358,7 +359,7 @@ class _Pace:
                 self.session.progress.data_seconds += self.clock() - asked
                 yield batch
                 asked = self.clock()
-        except DataError as error:
+        except InputError as error:
             self.save("last")
             raise _repairable(error, self.session) from None
 
@@ -374,8 +375,7 @@ class _Pace:
             session.sums[name] = session.sums.get(name, 0) + value.double()
         session.progress.summed += 1
         if session.losses and now - self.spoke >= SECONDS_BETWEEN_EVENTS:
-            steps = session.progress.step - self.said_step
-            speed = steps * session.loader.batch / (now - self.spoke)
+            speed = (session.progress.step - self.said_step) * session.loader.batch / (now - self.spoke)
             waited = _share(session.progress.data_seconds - self.said_data_seconds, now - self.spoke)
             self.say("train", loss=session.losses, lr=session.rate, images_per_second=round(speed, 1), waited=waited)
             self.spoke, self.said_step = now, session.progress.step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 from viewfinder import tasks
 from viewfinder.config import Recipe
 from viewfinder.data.dataset import Dataset
+from viewfinder.data.remote import is_url
 from viewfinder.errors import RunError
 from viewfinder.tasks.base import Task
 from viewfinder.training.checkpoint import exists, load_checkpoint
@@ -101,7 +102,7 @@ class Run:
 
         Args:
             name: "train" or "val".
-            path: where the data is now, if it was moved.
+            path: where the data is now, if it was moved; of parts from several places, the folder that they are in.
 
         Raises:
             RunError: there is no such part, the data was not read from a path, or it has changed.
@@ -113,17 +114,22 @@ class Run:
             raise RunError(f"has no {name} samples", where=self.folder, hint="name the data to use instead")
         return self._read_again(name, about, path)
 
+    def _moved(self, source: str, path: str | Path) -> str | Path:
+        """Return where a source is now; where the parts come from several, they are looked for in the folder `path`."""
+        several = len({part["source"] for part in self.info["data"].values() if part}) > 1
+        return Path(path) / PurePath(source).name if several and not is_url(path) else path
+
     def _read_again(self, name: str, about: Mapping[str, Any], path: str | Path | None) -> Dataset:
         from viewfinder.data.reading import read
-        from viewfinder.data.remote import is_url
 
-        source = path or about["source"]
+        source = self._moved(about["source"], path) if path else about["source"]
         if not source:
             raise RunError(f"its {name} samples came from memory", where=self.folder, hint="pass the dataset itself")
         if not is_url(source) and not Path(source).exists():
             hint = "say where it is now with --data, or data=… in Python"
             raise RunError("the run's data is not where it was", where=source, hint=hint)
-        every = read(source, part=about["part"]).merged(self.recipe.data.merge_classes)
+        format = about.get("format") if source == about["source"] else None
+        every = read(source, about["part"], format or None).merged(self.recipe.data.merge_classes)
         rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
         if not fits or not same(dataset := every.select(rows), name, about, self.arrays()):

@@ -104,7 +104,7 @@ def resume(folder: str | Path, *, data: str | Path | None = None, on_event: even
 
     Args:
         folder: the run folder.
-        data: where the data is now, if it was moved.
+        data: where the data is now, if it was moved; of parts from several places, the folder that they are in.
         on_event: is told every event.
 
     Raises:

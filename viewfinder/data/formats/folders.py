@@ -63,6 +63,8 @@ def read(path: Path, part: str) -> Dataset:
     labelled = [file for file in files if file.label]
     if not files:
         raise DataError(f"has no part {part!r}", where=path, hint=f"parts: {', '.join(parts(path)) or 'none'}")
+    if strange := [name for name in names if not _in_utf8(name)]:
+        raise DataError(f"class {strange[0]!r} is not UTF-8", where=path, hint="rename its folder")
     chosen = labelled or files
     index = {name: i for i, name in enumerate(names)}
     splits = np.array([file.split for file in chosen])
@@ -131,6 +133,11 @@ def _file(path: str, folders: tuple[str, ...], splits: bool) -> _File:
     split = SPLITS[folders[0].lower()] if splits else ""
     inner = folders[1:] if splits else folders
     return _File(path, split, inner[0] if inner else "")
+
+
+def _in_utf8(name: str) -> bool:
+    """Whether a name can be written; bytes of the system's that are no UTF-8 cannot."""
+    return name.encode("utf-8", "ignore").decode() == name
 
 
 def _part(file: _File) -> str:

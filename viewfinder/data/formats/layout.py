@@ -23,7 +23,7 @@ from viewfinder.data.formats.folders import SPLITS
 from viewfinder.data.headers import inspect
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.remote import READERS, remote
-from viewfinder.data.sources import Source, open_zip, readable
+from viewfinder.data.sources import Source, open_zip, readable, unreadable
 from viewfinder.errors import DataError
 
 __all__ = ["Layout"]
@@ -141,7 +141,7 @@ class Layout:
                 with (self.source.path / name).open("rb") as file:
                     return file.read(length)
             except OSError as error:
-                raise DataError(f"cannot be read: {error.strerror}", where=name) from None
+                raise unreadable(error, name) from None
         if not self._archives:
             self._archives.append(open_zip(self.source.path, str(self.source.path)))
         with readable(name), self._archives[0].open(name) as member:
