@@ -109,6 +109,26 @@ def test_what_is_there_is_not_overwritten_by_itself(
     assert {path.name for path in out.iterdir()} == {"b.jpg", "predictions.csv", "predictions.json"}
 
 
+def test_a_picture_too_large_for_jpeg_is_a_png_and_one_too_large_for_both_is_left_out(
+    viewfinder: Commands, faces: Path, tmp_path: Path
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "predictions"
+    photos.mkdir()
+    for name, width in (("long.png", 70_000), ("longer.bmp", 1_000_001), ("short.png", 300)):
+        cv2.imwrite(str(photos / name), np.full((2, width), 99, np.uint8))
+    (photos / "long.jpg").write_bytes((photos / "long.png").read_bytes())
+    outcome = viewfinder("predict", faces, photos, "--out", out)
+    assert outcome.code == 0 and outcome.err == ""
+    records = json.loads((out / "predictions.json").read_text(encoding="utf-8"))["images"]
+    assert [Path(record["image"]).name for record in records] == ["long.jpg", "long.png", "longer.bmp", "short.png"]
+    pictures = [record.get("picture") for record in records]
+    assert pictures == ["photos-long+.png", "photos-long.png", None, "photos-short.png"]
+    assert {path.name for path in out.glob("photos-*")} == {*pictures} - {None}
+    assert cv2.imread(str(out / "photos-long+.png")).shape == (2, 70_000, 3)
+    assert len((out / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 5
+    assert viewfinder("predict", faces, photos / "short.png", "--out", out, "--overwrite").code == 0
+
+
 def test_where_one_is_and_what_is_read_are_not_replaced(
     viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

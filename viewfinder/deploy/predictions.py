@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ __all__ = ["Predictions", "refuse_existing", "write_predictions"]
 
 SMALLEST = 256
 """Pictures whose longer side is below this are enlarged, so that one sees what was drawn."""
+
+LONGEST_SIDE = {".jpg": 65_500, ".png": 1_000_000}
+"""Pixels that OpenCV's encoders take; of more, libpng itself would tell on stderr."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,8 @@ def _record(
     answer = predictor(pixels)
     record: dict[str, Any] = {"image": pictures.name(row), "width": pixels.shape[1], "height": pixels.shape[0]}
     if folder is not None:
-        record["picture"] = file
-        _save(folder / file, _drawn(pixels, answer))
+        picture = _saved(folder, file, _drawn(pixels, answer))
+        record |= {"picture": picture} if picture else {}
     return _Record(rounded({**record, **answer.as_dict()}), rounded(answer.as_rows()))
 
 
@@ -173,11 +176,18 @@ def _drawn(image: NDArray[np.uint8], answer: Answer) -> NDArray[np.uint8]:
     return answer.scaled(factor).draw(colour)
 
 
-def _save(path: Path, picture: NDArray[np.uint8]) -> None:
-    done, content = cv2.imencode(path.suffix, picture[:, :, ::-1])
-    if not done:
-        raise AssertionError(f"OpenCV writes {path.suffix} files")
-    path.write_bytes(content.tobytes())
+def _saved(folder: Path, file: str, picture: NDArray[np.uint8]) -> str:
+    """Save a picture and return its file's name: a PNG's where it is too large for JPEG, none where for both."""
+    for name in (file, f"{Path(file).stem}+.png"):  # "+" is in no other name
+        suffix = Path(name).suffix
+        if max(picture.shape) > LONGEST_SIDE[suffix]:
+            continue
+        with suppress(cv2.error):
+            done, content = cv2.imencode(suffix, picture[:, :, ::-1])
+            if done:
+                (folder / name).write_bytes(content.tobytes())
+                return name
+    return ""
 
 
 def _unused(name: str, used: set[str]) -> str:
