@@ -1,10 +1,11 @@
 import errno
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from viewfinder.data.appearing import appearing, folder_beside, try_place
+from viewfinder.data.appearing import appearing, folder_beside, replace_files, replace_folder, try_place
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
@@ -84,3 +85,60 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
     with appearing(path) as beside:
         beside.write_text("new")
     assert path.read_text() == "new"
+
+
+def test_what_a_killed_process_left_beside_goes_after_a_day(tmp_path: Path) -> None:
+    old, fresh, busy, kept, other = (
+        tmp_path / f".viewfinder-{name}" for name in ("0123abcd", "1123abcd", "2123abcd", "3123abcd", "settings")
+    )
+    for left in (old, fresh, busy, kept, other):
+        (left / "predictions").mkdir(parents=True)
+    (kept / "predictions").rename(kept / ".before")  # what was to be replaced, and is nowhere else
+    (busy / "predictions" / "a.png").touch()  # of a process that has worked for days
+    for left in (old, busy, kept, other):
+        for one in (*left.iterdir(), left):
+            os.utime(one, (1e9, 1e9))
+    with folder_beside(tmp_path / "out"):
+        assert not old.exists()
+    assert set(tmp_path.iterdir()) == {fresh, busy, kept, other}
+
+
+def test_a_folder_is_replaced_and_comes_back_where_that_fails(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    for content in ("first", "second"):
+        with folder_beside(place) as beside:
+            (beside / "new").mkdir()
+            (beside / "new" / content).touch()
+            replace_folder(beside / "new", place)
+    with pytest.raises(FileNotFoundError), folder_beside(place) as beside:
+        replace_folder(beside / "missing", place)
+    assert sorted(tmp_path.rglob("*")) == [place, place / "second"]
+
+
+@pytest.mark.parametrize("locked", ["", "b", "c"])
+def test_the_files_of_a_folder_are_replaced_or_all_stay(
+    locked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, new, replace = tmp_path / "out", tmp_path / "new", Path.replace
+    for folder, names in ((place, "abc"), (new, "bcd")):
+        folder.mkdir()
+        for name in (*names, ".hidden"):
+            (folder / name).write_text(f"{folder.name} {name}")
+
+    def fails_if_locked(path: Path, to: Path) -> Path:
+        if path == place / locked:
+            raise PermissionError(errno.EACCES, "open elsewhere", str(path))
+        seen.append({one.name for one in place.iterdir() if one.name[0] != "."})
+        return replace(path, to)
+
+    seen: list[set[str]] = []
+    before = {file.name: file.read_text() for file in place.iterdir()}
+    after = {file.name: file.read_text() for file in new.iterdir()}
+    monkeypatch.setattr(Path, "replace", fails_if_locked)
+    if locked:
+        with pytest.raises(PermissionError):
+            replace_files(new, place, "b")
+    else:
+        replace_files(new, place, "b")
+    assert {file.name: file.read_text() for file in place.iterdir()} == (before if locked else after)
+    assert all(names == set() or "b" in names for names in seen), "files are there that nothing tells of"

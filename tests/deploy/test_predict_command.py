@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +17,10 @@ import numpy as np
 import pytest
 
 from tests.commands import Commands
+from viewfinder.deploy.pictures import find_pictures
+from viewfinder.deploy.predictions import write_predictions
+from viewfinder.deploy.predictor import load
+from viewfinder.errors import DataError
 from viewfinder.training.run import Run
 
 
@@ -107,6 +115,69 @@ def test_what_is_there_is_not_overwritten_by_itself(
     assert outcome.code == 2 and "--overwrite" in outcome.err and len(outcome.err.strip().splitlines()) == 1
     assert viewfinder("predict", faces, photos / "b.jpg", "--out", out, "--overwrite").code == 0
     assert {path.name for path in out.iterdir()} == {"b.jpg", "predictions.csv", "predictions.json"}
+
+
+def test_what_came_meanwhile_is_not_overwritten_by_itself(faces: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions"
+
+    def another(done: int, of: int) -> None:
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+
+    with pytest.raises(DataError, match="holds something else than predictions"):
+        write_predictions(load(faces), find_pictures([photos / "a.png"]), out, progress=another)
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    assert not list(tmp_path.glob(".viewfinder-*"))
+
+
+@pytest.mark.parametrize("locked", ["", "predictions.csv"])
+def test_where_a_folder_cannot_be_renamed_its_files_are_replaced_or_nothing_is_lost(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    out, replace, rmdir = tmp_path / "predictions", Path.replace, os.rmdir
+    assert viewfinder("predict", faces, photos / "a.png", "--out", out).code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def not_busy(path: object) -> None:
+        if path in (out, out / locked):
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    def replace_others(path: Path, to: Path) -> Path:
+        not_busy(path)
+        return replace(path, to)
+
+    def remove_others(path: str | Path, **more: int) -> None:
+        not_busy(Path(path))
+        rmdir(path, **more)
+
+    monkeypatch.setattr(Path, "replace", replace_others)
+    monkeypatch.setattr(os, "rmdir", remove_others)
+    outcome = viewfinder("predict", faces, photos / "b.jpg", "--out", out, "--overwrite")
+    if locked:
+        assert outcome.code == 2 and outcome.err == f"viewfinder: {out}: device or resource busy\n"
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    else:
+        assert outcome.code == 0
+        assert {path.name for path in out.iterdir()} == {"b.jpg", "predictions.csv", "predictions.json"}
+    assert not list(tmp_path.glob(".viewfinder-*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
+def test_a_folder_where_a_disk_is_mounted_takes_predictions(faces: Path, photos: Path, tmp_path: Path) -> None:
+    alone, out, disk = ["unshare", "-rm"], tmp_path / "out", tmp_path / "disk"
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    out.mkdir()
+    disk.mkdir()
+    mount = f'mount --bind {disk} {out} && exec "$@"'
+    for photo in ("a.png", "b.jpg"):
+        predict = [sys.executable, "-m", "viewfinder", "predict", faces, photos / photo, "--out", out, "--overwrite"]
+        done = subprocess.run(
+            [*alone, "sh", "-c", mount, "sh", *map(str, predict)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in disk.iterdir()} == {photo, "predictions.csv", "predictions.json"}
+    assert not list(out.iterdir())
 
 
 def test_a_picture_too_large_for_jpeg_is_a_png_and_one_too_large_for_both_is_left_out(

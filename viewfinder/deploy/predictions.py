@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import ANSWERS, Answer
-from viewfinder.data.appearing import folder_beside, naming
+from viewfinder.data.appearing import folder_beside, naming, replace_files, replace_folder
 from viewfinder.data.file_names import shortened
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
@@ -29,6 +28,8 @@ from viewfinder.deploy.tables import rounded
 from viewfinder.errors import DataError
 
 __all__ = ["Predictions", "refuse_existing", "write_predictions"]
+
+INDEX = "predictions.json"
 
 SMALLEST = 256
 """Pictures whose longer side is below this are enlarged, so that one sees what was drawn."""
@@ -68,8 +69,8 @@ def write_predictions(
         progress: called with (done, of) after each image.
 
     Raises:
-        DataError: there is something at `out` already.
-        OSError: nothing can be written there.
+        DataError: there is something at `out` already, or has come to be there meanwhile.
+        OSError: nothing can be written there; older predictions stay.
     """
     refuse_existing(out, overwrite)
     place = out.resolve()  # what a link leads to: the link stays
@@ -79,9 +80,8 @@ def write_predictions(
         work = partial(_record, predictor, pictures, folder if draw else None)
         with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes
             unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
-        if place.exists():
-            shutil.rmtree(place)
-        folder.replace(place)
+        refuse_existing(out, overwrite)  # of what came meanwhile
+        _put(folder, place)
     return Predictions(out, len(pictures) - len(unreadable), tuple(unreadable))
 
 
@@ -103,12 +103,22 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
 def _ours(out: Path) -> bool:
     """Whether all that a folder holds is what `write_predictions` wrote, so that nothing else is lost with it."""
     try:
-        about = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+        about = json.loads((out / INDEX).read_text(encoding="utf-8"))
         pictures = {str(record.get("picture")) for record in about["images"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     found = {path.name for path in out.iterdir() if not path.name.startswith(".")}
-    return found <= {"predictions.json", "predictions.csv", *pictures}
+    return found <= {INDEX, "predictions.csv", *pictures}
+
+
+def _put(folder: Path, place: Path) -> None:
+    """Move predictions to their place; where a folder there cannot be renamed, their files into it."""
+    try:
+        replace_folder(folder, place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        replace_files(folder, place, INDEX)
 
 
 class _Record(NamedTuple):
@@ -142,7 +152,7 @@ def _write(folder: Path, predictor: Predictor, records: Iterable[_Record | DataE
     unreadable: list[DataError] = []
     before = "\n"
     with (
-        (folder / "predictions.json").open("w", encoding="utf-8", errors="replace") as text,
+        (folder / INDEX).open("w", encoding="utf-8", errors="replace") as text,
         (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.DictWriter(file, ["image", *ANSWERS[about.answer].columns(about.names)])

@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import viewfinder
 from viewfinder.config import as_json
-from viewfinder.data.appearing import folder_beside, naming, try_place
+from viewfinder.data.appearing import folder_beside, naming, replace_folder, try_place
 from viewfinder.data.findings import counted
 from viewfinder.errors import RunError
 from viewfinder.evaluate import plots
@@ -53,7 +53,7 @@ def save(evaluation: Evaluation, folder: Path) -> Path:
         report.mkdir()
         for name, content in files.items():
             (report / name).write_bytes(content)
-        _swap(report, place, beside / "before")
+        replace_folder(report, place)
     return place / "index.html"
 
 
@@ -83,18 +83,6 @@ def _refuse_foreign(folder: Path) -> None:
     if found - ours:
         what = f"holds {sorted(found - ours)[0]!r} beside a report, which would be lost"
         raise RunError(what, where=folder, hint="move it away, or name another folder")
-
-
-def _swap(report: Path, folder: Path, before: Path) -> None:
-    """Move a report to its final name; what was there moves to `before`, and comes back if the move fails."""
-    if folder.exists():
-        folder.replace(before)
-    try:
-        report.replace(folder)
-    except OSError:
-        if before.exists():
-            before.replace(folder)
-        raise
 
 
 def _files(evaluation: Evaluation) -> dict[str, bytes]:
