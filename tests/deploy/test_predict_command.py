@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -301,6 +302,25 @@ def test_a_table_has_no_folder(viewfinder: Commands, faces: Path, photos: Path, 
     outcome = viewfinder("predict", faces, photos, "--table", photos / "t.csv", "--out", out)
     assert outcome.code == 2 and not list(photos.glob("t.csv*"))
     assert outcome.err == "viewfinder: --out: a folder and a table are two things; ask for one at a time\n"
+
+
+def test_a_table_never_replaces_what_is_read(
+    viewfinder: Commands, model_file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, model = Path("test.csv"), model_file("digits")
+    source.write_text(",".join(f"pixel{i}" for i in range(784)) + "\n" + ",".join(["7"] * 784) + "\n")
+    before, tables = source.read_bytes(), [source, source.absolute()]
+    with suppress(OSError):  # links may not be made everywhere
+        Path("link.csv").symlink_to("test.csv")
+        tables.append(Path("link.csv"))
+    for table in tables:
+        for more in ((), ("--overwrite",)):
+            outcome = viewfinder("predict", model, "s3://nowhere/photos", source, "--table", table, *more)
+            assert outcome.code == 2
+            assert outcome.err == f"viewfinder: {table}: is what is read; choose another --table\n"
+    assert source.read_bytes() == before and not list(tmp_path.glob("*.parts"))
+    assert viewfinder("predict", model, source, "--table", "answers.csv").code == 0
 
 
 def test_export_of_what_is_no_run(viewfinder: Commands, tmp_path: Path) -> None:

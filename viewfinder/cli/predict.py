@@ -73,6 +73,7 @@ def predict(
     threads, find = threads or cores(), partial(_found, model, sources, threshold)
     out = out or Path("predictions")
     if table is not None:
+        _refuse_source(table, sources)
         _table(find, table, threads, overwrite, rank, world_size)
     elif labels:
         _refuse_inside(out, sources)
@@ -105,6 +106,12 @@ def _refuse_over(out: Path, sources: Sequence[Path]) -> None:
     here = [source.resolve() for source in sources if isinstance(source, Path)]
     if out.exists() and any(source.is_relative_to(out.resolve()) for source in here):
         raise InputError("is, or holds, what is read", where=str(out), hint="choose another --out")
+
+
+def _refuse_source(table: Path, sources: Sequence[Path]) -> None:
+    files = [source for source in sources if isinstance(source, Path) and source.is_file()]
+    if table.is_file() and any(table.samefile(file) for file in files):
+        raise InputError("is what is read", where=str(table), hint="choose another --table")
 
 
 def _found(
