@@ -242,6 +242,29 @@ def test_a_link_to_a_folder_stays_one(viewfinder: Commands, faces: Path, photos:
     assert link.is_symlink() and (tmp_path / "elsewhere" / "done" / "a.png").exists()
 
 
+def test_a_link_to_a_table_stays_one_and_parts_lie_beside_what_it_leads_to(
+    viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
+) -> None:
+    link, table = tmp_path / "link.csv", tmp_path / "elsewhere" / "table.csv"
+    try:
+        link.symlink_to(Path("elsewhere") / "table.csv")
+    except OSError:
+        pytest.skip("links may not be made here")
+    again = ("predict", faces, photos, "--table", link)
+    parts = tmp_path / "elsewhere" / "table.csv.parts"
+    assert str(parts) in viewfinder(*again, "--rank", 0, "--world-size", 2).out
+    assert list(parts.glob("*.jsonl")) and not table.exists()
+    outcome = viewfinder(*again)
+    assert outcome.code == 1 and outcome.out == f"4 images answered: {link}\n"
+    whole = table.read_bytes()
+    assert f"{link}: exists" in viewfinder(*again).err
+    table.write_text("older")
+    assert viewfinder(*again, "--overwrite").code == 1
+    assert link.is_symlink() and table.read_bytes() == whole
+    assert [path.name for path in table.parent.iterdir()] == ["table.csv"]
+    assert not list(tmp_path.glob("link.csv.*"))
+
+
 def test_a_path_that_is_too_long_for_a_name_is_shortened(
     viewfinder: Commands, faces: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -97,8 +98,9 @@ def write_table(
 
 
 def part_folder(path: Path) -> Path:
-    """Return the folder in which a table's parts are collected."""
-    return path.with_name(f"{path.name}.parts")
+    """Return the folder in which a table's parts are collected: beside the table, of a link beside what it leads to."""
+    place = _place(path)
+    return place.with_name(f"{place.name}.parts")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,11 @@ class _Work:
     pictures: Pictures
     path: Path
 
-    @property
+    @cached_property
+    def place(self) -> Path:
+        return _place(self.path)
+
+    @cached_property
     def folder(self) -> Path:
         return part_folder(self.path)
 
@@ -188,7 +194,7 @@ class _Work:
         with naming(self.path, joined):
             with appearing(joined) as file:
                 WRITERS[self.path.suffix.lower()](file, self.columns, counted())
-            joined.replace(self.path)
+            joined.replace(self.place)
         with suppress(OSError):  # the table is whole: parts that cannot be removed are no failure
             self.remove()
         return unreadable
@@ -198,6 +204,11 @@ class _Work:
         if self.folder.exists():
             self.folder.rename(self.gone)
         shutil.rmtree(self.gone, ignore_errors=True)
+
+
+def _place(path: Path) -> Path:
+    """Return where a table is written: what a link leads to, so that the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _begin(work: _Work, share: Share, overwrite: bool) -> None:
@@ -218,7 +229,7 @@ def _begin(work: _Work, share: Share, overwrite: bool) -> None:
             raise DataError(f"holds parts of a prediction with another {other}", where=work.folder, hint=hint)
         work.remove()
     if anew or known != work.about:
-        with naming(work.path, *work.path.parents):
+        with naming(work.path, *work.place.parents):
             work.folder.mkdir(parents=True, exist_ok=True)
         about = work.about | ({OVERWRITING: True} if overwrite else {})
         with appearing(work.folder / ABOUT) as file:
