@@ -25,8 +25,8 @@ __all__ = ["WRITERS", "check_table", "columns", "rounded", "rows", "write_csv", 
 Row = dict[str, Any]
 Columns = Mapping[str, type]
 
-AT_ONCE = 1 << 14
-"""Rows of one group in a Parquet file."""
+LEAST, MOST, CELLS = 1 << 8, 1 << 14, 1 << 20
+"""Rows of one group in a Parquet file: of so many cells, but no fewer than the first and no more than the second."""
 
 
 def columns(about: Description) -> dict[str, type]:
@@ -75,10 +75,10 @@ def write_parquet(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
 
     types = {str: pa.string(), int: pa.int32(), float: pa.float64()}
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
-    every = iter(rows)
+    every, many = iter(rows), max(LEAST, min(MOST, CELLS // len(columns)))
     with pq.ParquetWriter(path, schema) as writer:
-        while group := list(islice(every, AT_ONCE)):
-            writer.write_table(pa.Table.from_pylist(group, schema))
+        while group := pa.Table.from_pylist(list(islice(every, many)), schema):
+            writer.write_table(group)
 
 
 WRITERS: dict[str, Callable[[Path, Columns, Iterable[Row]], None]] = {
