@@ -19,6 +19,9 @@ import pytest
 import viewfinder as vf
 from tests.commands import Commands
 from tests.deploy.bright import bright_detector, bright_images
+from viewfinder.deploy.bulk import write_table
+from viewfinder.deploy.pictures import find_pictures
+from viewfinder.errors import DataError
 
 KEYS = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX")
 COLUMNS = ["image", "width", "height", "class", "score", "x0", "y0", "x1", "y1", "error"]
@@ -337,6 +340,32 @@ def test_parts_of_another_prediction_are_never_mixed_in(
     for options in ((), ("--overwrite",)):
         assert viewfinder("predict", model, photos, "--table", tmp_path / "other.csv", *options).code == 2
     assert (tmp_path / "other.csv.parts" / "notes.txt").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder in which a file is open")
+@pytest.mark.parametrize("at", [1, 100, "joining"])
+def test_of_two_processes_the_slower_says_that_the_table_is_there(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int | str
+) -> None:
+    table, replace = tmp_path / "table.csv", Path.replace
+    waiting = [at]
+
+    def other(done: int | str, of: int = 0) -> None:
+        if done in waiting:
+            waiting.remove(done)
+            assert write_table(vf.load(model), find_pictures([photos]), table).count == 100
+
+    def replaced(path: Path, target: Path) -> Path:
+        other("joining" if target == table else "")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with pytest.raises(DataError) as caught:
+        write_table(vf.load(model), find_pictures([photos]), table, progress=other)
+    assert str(caught.value).startswith(f"{table}: another process has joined this table meanwhile; it is whole")
+    names = [row["image"] for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines())]
+    assert list(dict.fromkeys(names)) == [f"photos/{row:05d}.png" for row in range(100)]
+    assert not list(tmp_path.glob("*.parts"))
 
 
 @pytest.mark.parametrize("name", ["table.xlsx", "table", "photos"])

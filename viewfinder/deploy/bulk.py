@@ -14,12 +14,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from viewfinder.data.appearing import appearing, naming
 from viewfinder.deploy.pictures import Pictures
@@ -31,7 +32,7 @@ from viewfinder.errors import DataError, InputError
 
 __all__ = ["Tabled", "part_folder", "write_table"]
 
-ABOUT, PART, JOINED = "about.json", re.compile(r"\d{6,}\.jsonl"), ".joined"
+ABOUT, PART = "about.json", re.compile(r"\d{6,}\.jsonl")
 OVERWRITING = "begun with --overwrite"
 LEAST, MOST, PARTS = 16, 1024, 256
 """Images of a part: so many that there are about 256 parts, but no fewer than the first and no more than the second."""
@@ -77,11 +78,23 @@ def write_table(
 
     Raises:
         InputError: the name is none of a table; several processes shall overwrite.
-        DataError: there is a table of this name already, or parts of another prediction.
+        DataError: there is a table of this name already, or parts of another prediction; or another process has joined
+            this one's meanwhile.
         OSError: nothing can be written there.
     """
     check_table(path)
     work = _Work(predictor, pictures, path)
+    with _seeing_joined(work):
+        return _made(work, share, threads, overwrite, progress)
+
+
+def part_folder(path: Path) -> Path:
+    """Return the folder in which a table's parts are collected: beside the table, of a link beside what it leads to."""
+    place = _place(path)
+    return place.with_name(f"{place.name}.parts")
+
+
+def _made(work: _Work, share: Share, threads: int, overwrite: bool, progress: Progress) -> Tabled:
     _begin(work, share, overwrite)
     mine = share.of(work.every)
     there = work.done()
@@ -89,18 +102,12 @@ def write_table(
     count = sum(len(work.span(part)) for part in mine)
     done = count - sum(len(work.span(part)) for part in missing)
     progress(done, count)
-    stream = answers(predictor, pictures, map(work.span, missing), threads)
+    stream = answers(work.predictor, work.pictures, map(work.span, missing), threads)
     for part, ones in groupby(told(stream, progress, count, done), key=lambda one: one.row // work.size):
         work.write(part, ones)
     if share.size > 1:
         return Tabled(work.folder, count, sum(row["error"] is not None for row in work.rows(mine)), joined=False)
-    return Tabled(path, count, work.join(), joined=True)
-
-
-def part_folder(path: Path) -> Path:
-    """Return the folder in which a table's parts are collected: beside the table, of a link beside what it leads to."""
-    place = _place(path)
-    return place.with_name(f"{place.name}.parts")
+    return Tabled(work.path, count, work.join(), joined=True)
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,8 @@ class _Work:
                 unreadable += row["error"] is not None
                 yield row
 
-        joined = self.folder / JOINED  # there, so that one that was killed leaves nothing elsewhere
+        # there, so that one that was killed leaves nothing elsewhere; its own, as another process may join as well
+        joined = self.folder / f".joined.{uuid4().hex[:8]}"
         with naming(self.path, joined):
             with appearing(joined) as file:
                 WRITERS[self.path.suffix.lower()](file, self.columns, counted())
@@ -209,6 +217,19 @@ class _Work:
 def _place(path: Path) -> Path:
     """Return where a table is written: what a link leads to, so that the link stays."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+@contextmanager
+def _seeing_joined(work: _Work) -> Iterator[None]:
+    """Raise DataError where a part is gone because another process has joined and removed them all."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        ours = any(Path(str(error.filename)).is_relative_to(one) for one in (work.path, work.folder))
+        if not ours or work.folder.exists() or not work.path.exists():
+            raise
+        hint = "it is whole, nothing is left to do (--rank and --world-size share the work among several)"
+        raise DataError("another process has joined this table meanwhile", where=work.path, hint=hint) from None
 
 
 def _begin(work: _Work, share: Share, overwrite: bool) -> None:
