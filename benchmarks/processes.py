@@ -23,8 +23,7 @@ from typing import Any
 
 from beside import HERE, data_folder, in_own_process, save, saved, threads
 
-FACES = "facial-keypoints-detection.zip"
-ZIPS = {"digits": "digit-recognizer.zip", "keypoints": FACES, "seed-keypoints-mlp": FACES}
+ZIPS = {"digits": "digit-recognizer.zip", "keypoints": "facial-keypoints-detection.zip"}
 STEPS = (1, 10, 30, 100)
 JOB = """
 import json, sys
@@ -43,7 +42,7 @@ if losses:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipes", nargs="+", choices=ZIPS, default=list(ZIPS)[:2])
+    parser.add_argument("--recipes", nargs="+", choices=ZIPS, default=list(ZIPS))
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="what is changed in the recipes")
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--processes", type=int, default=2)
