@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["appearing", "folder_beside", "naming", "replace_files", "replace_folder", "try_place"]
+__all__ = ["appearing", "folder_beside", "naming", "put", "replace_files", "replace_folder", "try_place"]
 
 _BESIDE = ".viewfinder-"
 """What the names of folders beside begin with, and, after a kill, of those that were left there."""
@@ -70,6 +70,22 @@ def try_place(path: Path) -> None:
     """
     with folder_beside(path):
         pass
+
+
+def put(new: Path, place: Path, index: str) -> None:
+    """Move a folder, made in a `folder_beside`, to its place; where one there cannot be renamed, its files into that.
+
+    Args:
+        index: the file in it that says what the others are.
+
+    Raises OSError where that fails; what was there is there again then.
+    """
+    try:
+        replace_folder(new, place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        replace_files(new, place, index)
 
 
 def replace_folder(new: Path, place: Path) -> None:

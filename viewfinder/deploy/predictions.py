@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import ANSWERS, Answer
-from viewfinder.data.appearing import folder_beside, naming, replace_files, replace_folder
+from viewfinder.data.appearing import folder_beside, naming, put
 from viewfinder.data.file_names import shortened
 from viewfinder.data.images import SUFFIXES
 from viewfinder.deploy.pictures import Pictures
@@ -81,7 +81,7 @@ def write_predictions(
         with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes
             unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
         refuse_existing(out, overwrite)  # of what came meanwhile
-        _put(folder, place)
+        put(folder, place, INDEX)
     return Predictions(out, len(pictures) - len(unreadable), tuple(unreadable))
 
 
@@ -109,16 +109,6 @@ def _ours(out: Path) -> bool:
         return False
     found = {path.name for path in out.iterdir() if not path.name.startswith(".")}
     return found <= {INDEX, "predictions.csv", *pictures}
-
-
-def _put(folder: Path, place: Path) -> None:
-    """Move predictions to their place; where a folder there cannot be renamed, their files into it."""
-    try:
-        replace_folder(folder, place)
-    except OSError:
-        if not place.is_dir():
-            raise
-        replace_files(folder, place, INDEX)
 
 
 class _Record(NamedTuple):

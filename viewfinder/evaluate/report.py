@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import viewfinder
 from viewfinder.config import as_json
-from viewfinder.data.appearing import folder_beside, naming, replace_folder, try_place
+from viewfinder.data.appearing import folder_beside, naming, put, try_place
 from viewfinder.data.findings import counted
 from viewfinder.errors import RunError
 from viewfinder.evaluate import plots
@@ -53,7 +53,7 @@ def save(evaluation: Evaluation, folder: Path) -> Path:
         report.mkdir()
         for name, content in files.items():
             (report / name).write_bytes(content)
-        replace_folder(report, place)
+        put(report, place, RECORD)
     return place / "index.html"
 
 
