@@ -3,7 +3,7 @@
     ViewfinderError
     ├── InputError              what the user gave cannot be used           exit code 2
     │   ├── DataError           a path, a file, a row or a column
-    │   ├── UnreachableError    what the data lies on: no fault of a file
+    │   ├── UnreachableError    a storage, a disk or a server that does not answer
     │   ├── RecipeError         a recipe, a key or a value in it
     │   ├── RunError            a run folder or a checkpoint
     │   └── ModelFileError      a model file

@@ -258,6 +258,8 @@ def test_a_format_that_was_named_is_remembered(tmp_path: Path) -> None:
     recipe, changes = CLASSIFY
     run = vf.train(data, recipe=recipe, epochs=0.5, changes=changes, out=tmp_path / "run")
     assert open_run(run.folder).part("val").format == "folders"
+    moved = (tmp_path / "photos").rename(tmp_path / "moved")
+    assert open_run(run.folder).part("val", moved).format == "folders"
 
 
 def test_a_checkpoint_that_is_cut_off_is_named(stopped: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 def check(
     paths: Annotated[
-        list[Path], typer.Argument(parser=given, metavar="PATH...", help="Downloads, folders or files, also URLs.")
+        list[Path], typer.Argument(parser=place, metavar="PATH...", help="Downloads, folders or files, also URLs.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, nothing shortened.")] = False,
 ) -> None:

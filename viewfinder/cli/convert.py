@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 from viewfinder.errors import InputError, nearest
 
@@ -18,7 +18,7 @@ FORMATS = ("coco", "voc", "yolo", "labelme")
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(parser=given, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
+        Path, typer.Argument(parser=place, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
     ],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     to: Annotated[str, typer.Option(help="coco, voc, yolo or labelme.")],

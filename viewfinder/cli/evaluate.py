@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 from viewfinder.errors import RunError
 
 __all__ = ["evaluate"]
@@ -18,7 +18,7 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            parser=given, metavar="PATH", help="Labelled images to use instead of the run's validation samples."
+            parser=place, metavar="PATH", help="Labelled images to use instead of the run's validation samples."
         ),
     ] = None,
     part: Annotated[str, typer.Option(help="Which part of --data: train or test.")] = "train",

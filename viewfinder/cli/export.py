@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 
 
 def export(
@@ -17,7 +17,7 @@ def export(
     ],
     int8: Annotated[bool, typer.Option("--int8", help="8 bit convolutions, calibrated on real images.")] = False,
     data: Annotated[
-        Path | None, typer.Option(parser=given, metavar="PATH", help="Images to compare on, instead of the run's own.")
+        Path | None, typer.Option(parser=place, metavar="PATH", help="Images to compare on, instead of the run's own.")
     ] = None,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the trained model does.

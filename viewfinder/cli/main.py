@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from viewfinder import __version__
-from viewfinder.cli.usage import Verbs
+from viewfinder.cli.usage import Verb, Verbs
 from viewfinder.errors import ViewfinderError
 
 __all__ = ["app", "main"]
@@ -45,7 +45,7 @@ app = typer.Typer(
 )
 
 for _verb in VERBS:
-    app.command(_verb)(getattr(import_module(f"viewfinder.cli.{_verb}"), _verb))
+    app.command(_verb, cls=Verb)(getattr(import_module(f"viewfinder.cli.{_verb}"), _verb))
 
 
 def _print_version(wanted: bool) -> None:

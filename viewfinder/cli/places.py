@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-__all__ = ["given"]
+__all__ = ["place"]
 
 
-def given(text: str) -> Path:
+def place(text: str) -> Path:
     """Return a path; of a URL, in which a path would lose a slash, the text itself, which all reading takes as well."""
     from viewfinder.data.remote import is_url
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 from viewfinder.errors import InputError
 
@@ -31,7 +31,7 @@ def predict(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            parser=given,
+            parser=place,
             metavar="SOURCES...",
             help="Images, folders of images, lists of images (.txt), a competition's download, or URLs.",
         ),
@@ -74,7 +74,7 @@ def predict(
     out = out or Path("predictions")
     if table is not None:
         _refuse_source(table, sources)
-        _table(find, table, threads, overwrite, rank, world_size)
+        _table(partial(_found_beside, table, find, sources), table, threads, overwrite, rank, world_size)
     elif labels:
         _refuse_inside(out, sources)
         _labels(find, out, labels, threads)
@@ -112,6 +112,15 @@ def _refuse_source(table: Path, sources: Sequence[Path]) -> None:
     files = [source for source in sources if isinstance(source, Path) and source.is_file()]
     if table.is_file() and any(table.samefile(file) for file in files):
         raise InputError("is what is read", where=str(table), hint="choose another --table")
+
+
+def _found_beside(table: Path, find: Find, sources: Sequence[Path]) -> tuple[Predictor, Pictures]:
+    """Return what is found, unless the table lies in a folder of which a table is read: it could be that one."""
+    found = find()
+    folders = [source.resolve() for source in sources if isinstance(source, Path) and source.is_dir()]
+    if found[1].of_tables and table.is_file() and any(folder in table.resolve().parents for folder in folders):
+        raise InputError("lies in the folder that is read", where=str(table), hint="choose another --table")
+    return found
 
 
 def _found(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ __all__ = ["split"]
 
 def split(
     source: Annotated[
-        Path, typer.Argument(parser=given, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
+        Path, typer.Argument(parser=place, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
     ],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     train: Annotated[float, typer.Option(min=0, max=1, help="Share for training.")] = 0.7,

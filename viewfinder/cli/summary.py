@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 
 if TYPE_CHECKING:
     from viewfinder.models.summary import Layer
@@ -20,7 +20,7 @@ def summary(
     recipe: Annotated[str, typer.Argument(help="The name of a recipe, or the path of a TOML file.")],
     data: Annotated[
         Path | None,
-        typer.Option(parser=given, metavar="PATH", help="A dataset whose names decide the size of the last layer."),
+        typer.Option(parser=place, metavar="PATH", help="A dataset whose names decide the size of the last layer."),
     ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value of the recipe, such as model.dropout=0.")

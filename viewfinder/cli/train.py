@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viewfinder.cli.places import given
+from viewfinder.cli.places import place
 from viewfinder.cli.stopping import undisturbed
 from viewfinder.errors import InputError, NonFiniteError
 
@@ -26,7 +26,7 @@ def train(
     source: Annotated[
         Path | None,
         typer.Argument(
-            parser=given, metavar="[SOURCE]", help="What to train on: a download, a folder, a csv, or a URL of one."
+            parser=place, metavar="[SOURCE]", help="What to train on: a download, a folder, a csv, or a URL of one."
         ),
     ] = None,
     recipe: Annotated[
@@ -49,7 +49,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
     data: Annotated[
-        Path | None, typer.Option(parser=given, metavar="PATH", help="With --resume: where the data is now.")
+        Path | None, typer.Option(parser=place, metavar="PATH", help="With --resume: where the data is now.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto, which is the default.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,

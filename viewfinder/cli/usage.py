@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from viewfinder.errors import InputError
 
-__all__ = ["Verbs"]
+__all__ = ["Verb", "Verbs"]
 
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 """Click's error for a wrong command line; Typer brings a Click of its own, or uses the one that is installed."""
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):[/\\]+", re.ASCII | re.IGNORECASE)
+"""What is left of the beginning of a URL in a path."""
 _UNREADABLE = re.compile(r": \w+ ['\"](.+)['\"] is not readable$")
 _VALUE = re.compile(r"Invalid value for (.+?): (.+)", re.DOTALL)
 _GUESS = re.compile(r"(.+?)\.? \(?(?:Did you mean|Possible options:) (.+?)[?)]")
@@ -34,6 +37,17 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _as_ours(ctx):
             return super().invoke(ctx)
+
+
+class Verb(TyperCommand):
+    """A verb, whose paths are on this machine but for those of data, which come as the text of a URL."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for value in ctx.params.values():
+            if isinstance(value, Path) and _URL.match(str(value)):
+                url = _URL.sub(r"\1://", str(value))
+                raise InputError("is a URL, which only data that is read may have", where=url, hint="name a path")
+        return super().invoke(ctx)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.data.findings import counted
+from viewfinder.data.remote import is_url
 from viewfinder.data.targets import BoxSets, Targets
 from viewfinder.errors import DataError
 
@@ -216,7 +217,7 @@ class Dataset:
     @property
     def name(self) -> str:
         """The source's file name."""
-        return Path(self.source).name
+        return Path(self.source.split("?")[0] if is_url(self.source) else self.source).name
 
     @property
     def title(self) -> str:

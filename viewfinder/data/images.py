@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,8 @@ _EACH, _EACH_PIXELS = 16, 16 * 128 * 128
 _ASKING, _ASKED = 16, 256
 """So many threads ask the system for the sizes of so many files each: on a disk far away an answer takes its time."""
 _BEGINNING = 1 << 16
+_DECODING = threading.BoundedSemaphore(min(8, usable_cores()))
+"""Held while an image is decoded: of remote ones many are read at once, but so many large pictures take memory."""
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
 
@@ -166,7 +169,9 @@ class FileImages:
         return len(self.rows)
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        return decode(self.content(row), None, self.where(row))
+        content = self.content(row)
+        with _DECODING:
+            return decode(content, None, self.where(row))
 
     def select(self, rows: NDArray[Any]) -> FileImages:
         return replace(self, rows=self.rows[rows])
@@ -202,7 +207,10 @@ class FileImages:
         """Return a file's bytes, or so many of them. Raises DataError, or UnreachableError."""
         name = self.where(row)
         if folder := remote(self.root):
-            return folder.content(name, length)
+            content = folder.content(name, length)
+            if length < 0:  # it would be read once more for its fingerprint
+                self._digests[name] = hashlib.blake2b(content, digest_size=16).digest()
+            return content
         if self._in_folder:
             path = self._path(name)
             try:
@@ -218,12 +226,26 @@ class FileImages:
             return member.read(length)
 
     def fingerprint(self) -> str:
+        if not remote(self.root):
+            return hashlib.blake2b(self._digests_of_rows().tobytes(), digest_size=16).hexdigest()
+        every = replace(self, rows=np.arange(len(self.paths)))
+
+        def build(rows: Rows) -> Mapping[str, NDArray[Any]]:
+            rows(every._digests_of_rows())
+            return {}
+
+        # kept: each training would read all images once more
+        kept = fetch(key_of("digests", self.stamp()), build, source=str(self.root), kind="checksums")
+        return hashlib.blake2b(kept.pixels[self.rows].tobytes(), digest_size=16).hexdigest()
+
+    def _digests_of_rows(self) -> NDArray[np.uint8]:
+        """Return (N, 16): a checksum of each file."""
         missing = [row for row in range(len(self)) if self.where(row) not in self._digests]
         with ThreadPoolExecutor(threads(self)) as pool:
             for row, digest in zip(missing, pool.map(self._digest, missing), strict=True):
                 self._digests[self.where(row)] = digest
         content = b"".join(self._digests[self.where(row)] for row in range(len(self)))
-        return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return np.frombuffer(content, dtype=np.uint8).reshape(-1, 16)
 
     def stamp(self) -> str:
         """Return what changes with the content of any of `paths`, without reading it: names, sizes and times.

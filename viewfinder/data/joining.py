@@ -24,10 +24,10 @@ def whole(path: str | Path) -> Dataset:
 
     Raises DataError where the path cannot be read, or no part has labels.
     """
-    return _as_one(_labelled_parts(Path(path)))
+    return _as_one(_labelled_parts(path))
 
 
-def in_folders(path: Path, hint: str) -> Dataset:
+def in_folders(path: str | Path, hint: str) -> Dataset:
     """Return all labelled parts of a path, as `whole`, whose images are files and may lie in train, val and test.
 
     Raises DataError, with the hint where images are not files.
@@ -67,7 +67,7 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
     )
 
 
-def _labelled_parts(path: Path) -> list[Dataset]:
+def _labelled_parts(path: str | Path) -> list[Dataset]:
     every = [read(path, part) for part in parts(path)]
     labelled = [dataset for dataset in every if dataset.targets is not None]
     if not labelled:

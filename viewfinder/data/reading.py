@@ -90,6 +90,8 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
             ending is not that by which the file would be read again.
         OSError: nothing can be written there.
     """
+    if is_url(path):
+        raise DataError("is a URL", where=path, hint="write to a disk, then copy it there")
     module = _format(format)
     if not hasattr(module, "write"):
         raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")

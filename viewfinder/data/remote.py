@@ -23,7 +23,19 @@ __all__ = ["READERS", "RemoteFolder", "as_given", "is_url", "place", "remote"]
 
 READERS = 32
 """Threads that read from a remote folder at once: an answer takes long to begin, and then not."""
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
+_PACKAGES = {
+    "s3fs": ("s3", "s3a"),
+    "gcsfs": ("gs", "gcs"),
+    "adlfs": ("abfs", "abfss", "az"),
+    "aiohttp": ("http", "https"),
+    "paramiko": ("sftp", "ssh"),
+}
+_TELLING = (
+    *("ETag", "etag", "md5Hash", "Content-MD5", "crc32c", "checksum", "generation"),
+    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
+)
+"""What says that a file has changed, the best first: sums, then times; but for those at which it was read."""
 _STATE_BYTES = 7
 """Of a digest: what fits a positive int64."""
 
@@ -90,6 +102,8 @@ class RemoteFolder:
         """Return a file's bytes, or so many of them. Raises DataError where it is not there, else UnreachableError."""
         if name not in self._files:
             raise DataError("no such file", where=name, hint=f"in {self}")
+        if self._files[name].get("size") == 0:  # of nothing, no part can be asked for
+            return b""
         with _told(name, f"in {self}"):
             content = self._system.cat_file(f"{self._root}/{name}", None, None if length < 0 else length)
         return bytes(content[: len(content) if length < 0 else length])
@@ -111,7 +125,7 @@ def place(path: str | Path) -> Path:
     A folder behind a URL is a `RemoteFolder`, which offers of a `Path` what reading asks for.
 
     Raises:
-        DataError: nothing is behind a URL, or the cache has no room for its file.
+        DataError: nothing is behind a URL, a package is missing, or the cache has no room for a file.
         UnreachableError: it cannot be reached.
     """
     if remote(path):
@@ -120,10 +134,8 @@ def place(path: str | Path) -> Path:
         return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - a Path's raises where there is no such user
     url = str(path)
     with _told(url, "check the URL, and see that you may read it"):
-        import fsspec
-
-        system, root = fsspec.url_to_fs(url)
-        root = root.rstrip("/")
+        system, root = _system(url)
+        system.invalidate_cache()  # of what was listed before
         about = system.info(root)
         if about["type"] != "file":
             found = _files(system.find(root, detail=True), root)
@@ -147,6 +159,20 @@ def as_given(path: str | Path, here: Path) -> Iterator[None]:
         raise type(error)(error.what, where=error.where.replace(str(here), str(path)), hint=error.hint) from None
 
 
+def _system(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and what the URL is called there."""
+    from fsspec.core import url_to_fs
+
+    try:
+        system, root = url_to_fs(url)
+    except ImportError as error:
+        scheme = url.split(":", maxsplit=1)[0].lower()
+        package = next((name for name, schemes in _PACKAGES.items() if scheme in schemes), "")
+        hint = f"pip install {package}" if package else "install it with pip"
+        raise DataError(f"needs another package: {error}", where=url, hint=hint) from None
+    return system, root.rstrip("/")
+
+
 def _files(found: Files, root: str) -> Files:
     """Return what was found below a folder by relative paths."""
     below = {name[len(root) :].strip("/"): about for name, about in found.items() if not name.endswith("/")}
@@ -154,8 +180,8 @@ def _files(found: Files, root: str) -> Files:
 
 
 def _number(about: Mapping[str, Any]) -> int:
-    """Return a number that changes with what the storage says of a file: its size, its time, its checksum."""
-    said = repr(sorted((key, str(value)) for key, value in about.items()))
+    """Return a number that changes with a file: with its size and its checksum, or its time where no sum is known."""
+    said = repr((about.get("size"), next((str(about[key]) for key in _TELLING if about.get(key)), "")))
     return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=_STATE_BYTES).digest(), "little")
 
 
@@ -170,12 +196,15 @@ def _told(where: str, hint: str) -> Iterator[None]:
     except InputError:
         raise
     except FileNotFoundError as error:
-        if isinstance(error.__cause__, OSError):
+        if _is_lost(error.__cause__):
             raise UnreachableError(f"cannot be reached: {error.__cause__}", where=where, hint=hint) from None
         raise DataError("no such file or folder", where=where, hint=hint) from None
-    except ImportError as error:
-        package = re.search(r"install (\w+)", str(error))
-        raise DataError(str(error), where=where, hint=f"pip install {package[1]}" if package else hint) from None
     except Exception as error:
         what = str(error) or type(error).__name__
         raise UnreachableError(f"cannot be read: {what}", where=where, hint=hint) from None
+
+
+def _is_lost(cause: BaseException | None) -> bool:
+    """Whether a file is missed for another reason than that it is not there: of https, fsspec says so of any error."""
+    of_https = type(cause).__module__.startswith("aiohttp") and getattr(cause, "status", 0) not in (404, 410)
+    return isinstance(cause, OSError) or of_https

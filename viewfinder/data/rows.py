@@ -171,7 +171,7 @@ class _FittedRows:
         return pixels
 
     def maps(self, rows: Rows) -> Matrices:
-        """Return (n, 2, 3); of a file that was not decoded yet from its beginning, or where it is far away from all."""
+        """Return (n, 2, 3); of a file that was not decoded yet from its beginning; a remote one is decoded for it."""
         missing = np.unique(rows[np.isnan(self._maps[rows, 0, 0])])
         if isinstance(self._images, FileImages) and remote(self._images.root):
             for at in range(0, len(missing), _AT_ONCE):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import cv2
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from viewfinder.data.ahead import ahead
 from viewfinder.data.dataset import Images
+from viewfinder.data.images import FileImages, threads
 from viewfinder.errors import DataError
 
 __all__ = ["SAME_PICTURE", "SAME_THING", "alike", "descriptors", "miniature", "related_groups", "similar_groups"]
@@ -47,8 +50,7 @@ def similar_groups(images: Images, threshold: float = SAME_THING) -> NDArray[np.
         images: N images; those that cannot be decoded and those of a single colour are in no group.
         threshold: the similarity of a pair, -1 to 1.
     """
-    small = np.array([_miniature_or_nothing(images, row) for row in range(len(images))], dtype=np.float32)
-    groups = alike(descriptors(small), threshold)
+    groups = alike(descriptors(_miniatures(images)), threshold)
     assert groups is not None
     return groups
 
@@ -59,14 +61,20 @@ def related_groups(images: Images) -> NDArray[np.int64]:
     These are the similar ones, as long as no group holds more than a third of all. Frames of one camera, or digits, may
     all look alike: then only pairs that are more alike than the rest count, at least those of one picture saved twice.
     """
-    small = np.array([_miniature_or_nothing(images, row) for row in range(len(images))], dtype=np.float32)
-    described = descriptors(small)
+    described = descriptors(_miniatures(images))
     for threshold in STRICTER:
         groups = alike(described, threshold)
         assert groups is not None
         if np.bincount(groups).max(initial=0) <= max(1, len(groups) / 3):
             return groups
     return np.arange(len(images))
+
+
+def _miniatures(images: Images) -> Floats:
+    """Return (N, 256); of an image that cannot be decoded all is 0."""
+    one, rows = partial(_miniature_or_nothing, images), range(len(images))
+    each = ahead(one, rows, threads(images)) if isinstance(images, FileImages) else map(one, rows)
+    return np.array(list(each), dtype=np.float32)
 
 
 def _miniature_or_nothing(images: Images, row: int) -> Floats:

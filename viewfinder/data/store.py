@@ -11,6 +11,7 @@ files that were downloaded (data/remote.py), each under its own name in a folder
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -185,6 +186,7 @@ def clear() -> int:
             size = taken(path.stat())
             path.unlink()
             freed += size
+            _leave(path)
     return freed
 
 
@@ -211,6 +213,10 @@ def downloaded(key: str, name: str, size: int, write: Callable[[Path], object]) 
             raise _no_room(f"{name} of {size / 1e9:.1f} GB does not fit", folder)
         write(Path(unfinished))
         Path(unfinished).replace(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+            raise
+        raise _no_room(f"{name} does not fit", folder) from None
     finally:
         Path(unfinished).unlink(missing_ok=True)
     return path
@@ -377,3 +383,11 @@ def sweep(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - days * 86400:
                     path.unlink()
+                    _leave(path)
+
+
+def _leave(path: Path) -> None:
+    """Delete the folder that a download had for itself."""
+    if path.parent != cache_folder():
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()

@@ -20,7 +20,7 @@ from viewfinder.errors import DataError
 
 __all__ = ["Part", "Survey", "survey", "survey_all"]
 
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ def survey(images: Images) -> Survey:
         np.zeros(count, dtype=np.uint8),
         {},
     )
-    pieces = [range(first, min(first + ROWS_AT_ONCE, count)) for first in range(0, count, ROWS_AT_ONCE)]
-    with ThreadPoolExecutor(max(4, threads(images))) as pool:
+    many = max(4, threads(images))
+    each = max(1, min(ROWS_AT_ONCE, count // many))
+    pieces = [range(first, min(first + each, count)) for first in range(0, count, each)]
+    with ThreadPoolExecutor(many) as pool:
         list(pool.map(lambda rows: _look(images, rows, result), pieces))
     return result
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from viewfinder.data.dataset import Images
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.reading import parts, read
-from viewfinder.data.remote import is_url, place, remote
+from viewfinder.data.remote import READERS, as_given, is_url, place, remote
 from viewfinder.data.sources import Source
 from viewfinder.errors import DataError
 
@@ -43,9 +43,14 @@ class Pictures:
         return self._ends[-1]
 
     @property
-    def far(self) -> bool:
-        """Whether images of a remote folder are among them."""
-        return any(isinstance(images, FileImages) and remote(images.root) for _, images in self.columns)
+    def of_tables(self) -> bool:
+        """Whether images are among them that are no files."""
+        return not all(isinstance(images, FileImages) for _, images in self.columns)
+
+    def threads(self, asked: int) -> int:
+        """Return how many shall work at once: more than was asked for where they mostly wait for remote images."""
+        far = any(isinstance(images, FileImages) and remote(images.root) for _, images in self.columns)
+        return max(asked, READERS) if far else asked
 
     def name(self, row: int) -> str:
         """Return an image's name: "photos/more/tom.jpg", "test.csv row 17"."""
@@ -116,12 +121,22 @@ def find_pictures(sources: Sequence[str | Path], without: Path | None = None) ->
         DataError: a source is not there, or holds no images.
     """
     places = [place(source) if is_url(source) else Path(source) for source in sources]
-    columns = [_column(source, without) for source in places]
+    columns = []
+    for source, here in zip(sources, places, strict=True):
+        with as_given(source, here):
+            columns.append(_column(here, without))
     if len(columns) > 1 and _share_names(columns):
-        folders = [source if source.is_dir() else source.parent for source in places]
-        given = ["" if folder == Path() else folder.as_posix() for folder in folders]
+        given = [_folder(source, here) for source, here in zip(sources, places, strict=True)]
         columns = [(folder, images) for folder, (_, images) in zip(given, columns, strict=True)]
     return Pictures(tuple(columns))
+
+
+def _folder(source: str | Path, here: Path) -> str:
+    """Return the folder of a source as it was given: the source itself, or the one that it lies in."""
+    if is_url(source):
+        return str(source).rstrip("/") if remote(here) else str(source).rpartition("/")[0]
+    folder = here if here.is_dir() else here.parent
+    return "" if folder == Path() else folder.as_posix()
 
 
 def _share_names(columns: Sequence[tuple[str, Images]]) -> bool:

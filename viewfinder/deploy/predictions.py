@@ -78,7 +78,9 @@ def write_predictions(
         folder = beside / "predictions"
         folder.mkdir()
         work = partial(_record, predictor, pictures, folder if draw else None)
-        with closing(ahead(work, _file_names(pictures), threads)) as records:  # before the folder goes
+        with closing(
+            ahead(work, _file_names(pictures), pictures.threads(threads))
+        ) as records:  # before the folder goes
             unreadable = _write(folder, predictor, told(records, progress, len(pictures)))
         refuse_existing(out, overwrite)  # of what came meanwhile
         put(folder, place, INDEX)

@@ -15,7 +15,6 @@ from viewfinder.data.ahead import ahead
 from viewfinder.data.answers import Answer
 from viewfinder.data.cores import usable_cores
 from viewfinder.data.images import Fitted
-from viewfinder.data.remote import READERS
 from viewfinder.deploy.pictures import Pictures
 from viewfinder.deploy.predictor import Predictor
 from viewfinder.errors import DataError
@@ -55,12 +54,11 @@ def answers(predictor: Predictor, pictures: Pictures, spans: Iterable[range], th
         pictures: the images.
         spans: which rows of them; images of two spans are never answered in one go, so that an answer's last
             digit does not depend on which other spans are asked for.
-        threads: how many work at once; more do where images are far away, as they mostly wait.
+        threads: how many work at once.
     """
-    threads = max(threads, READERS) if pictures.far else threads
     many = max(1, min(BATCH, BATCH_PIXELS // predictor.about.size**2))
     batches = (span[start : start + many] for span in spans for start in range(0, len(span), many))
-    for batch in ahead(partial(_answered, predictor, pictures), batches, threads):
+    for batch in ahead(partial(_answered, predictor, pictures), batches, pictures.threads(threads)):
         yield from batch
 
 

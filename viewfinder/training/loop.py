@@ -324,7 +324,7 @@ def _validate(session: Session, pace: _Pace, stopping: Callable[[], bool]) -> st
 
 def _repairable(error: InputError, session: Session) -> InputError:
     hint, damaged = f"then go on with `viewfinder train --resume {session.folder.parent}`", isinstance(error, DataError)
-    hint = f"repair it, {hint}; `viewfinder check` lists all such" if damaged else f"wait until it answers, {hint}"
+    hint = f"repair it, {hint}; `viewfinder check` lists all such" if damaged else f"try again, {hint}"
     return type(error)(error.what, where=error.where, hint=hint)
 
 

@@ -17,7 +17,7 @@ from viewfinder import tasks
 from viewfinder.config import Recipe
 from viewfinder.data.dataset import Dataset
 from viewfinder.data.remote import is_url
-from viewfinder.errors import RunError
+from viewfinder.errors import DataError, RunError
 from viewfinder.tasks.base import Task
 from viewfinder.training.checkpoint import exists, load_checkpoint
 from viewfinder.training.events import Event, Reader, read_events
@@ -116,7 +116,7 @@ class Run:
 
     def _moved(self, source: str, path: str | Path) -> str | Path:
         """Return where a source is now; where the parts come from several, they are looked for in the folder `path`."""
-        several = len({part["source"] for part in self.info["data"].values() if part}) > 1
+        several = len({part["source"] for part in self.info["data"].values() if part and part["source"]}) > 1
         return Path(path) / PurePath(source).name if several and not is_url(path) else path
 
     def _read_again(self, name: str, about: Mapping[str, Any], path: str | Path | None) -> Dataset:
@@ -128,8 +128,11 @@ class Run:
         if not is_url(source) and not Path(source).exists():
             hint = "say where it is now with --data, or data=… in Python"
             raise RunError("the run's data is not where it was", where=source, hint=hint)
-        format = about.get("format") if source == about["source"] else None
-        every = read(source, about["part"], format or None).merged(self.recipe.data.merge_classes)
+        try:
+            every = read(source, about["part"], about.get("format") or None)
+        except DataError:
+            every = read(source, about["part"])  # it may have been written in another format
+        every = every.merged(self.recipe.data.merge_classes)
         rows = self.rows(name)
         fits = len(rows) == 0 or int(rows.max()) < len(every)
         if not fits or not same(dataset := every.select(rows), name, about, self.arrays()):
