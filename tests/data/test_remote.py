@@ -113,6 +113,15 @@ def test_what_was_decoded_is_not_read_again(tmp_path: Path, storage: MemoryFileS
     assert not np.array_equal(fit_all(vf.read(url).images, 16, 1)[0][0], first[0]), "a file that changed"
 
 
+def test_of_a_file_its_beginning_is_read_where_that_is_enough(tmp_path: Path, storage: MemoryFileSystem) -> None:
+    folder = photos(tmp_path / "photos", 2)
+    images = vf.read(stored(storage, folder)).images
+    assert isinstance(images, FileImages)
+    whole = (folder / "a" / "000.png").read_bytes()
+    assert (images.content(0, 10), images.content(0)) == (whole[:10], whole)
+    assert images.size(1) == (17, 15)
+
+
 def test_sizes_and_checksums_are_kept(tmp_path: Path, storage: MemoryFileSystem, asked: list[str]) -> None:
     url = stored(storage, boxes(tmp_path / "boxes", "voc"))
     first = vf.read(url)

@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_read_is_named(
     url = stored(storage, photos(tmp_path / "photos", 8))
     images = vf.read(url).images
 
-    def cat_file(self: MemoryFileSystem, path: str, *args: Any, **options: Any) -> bytes:
+    def cat_file(self: MemoryFileSystem, path: str, **options: Any) -> bytes:
         raise PermissionError("Forbidden")
 
     with monkeypatch.context() as forbidding:
@@ -115,7 +115,7 @@ def test_an_empty_file_is_told_and_stops_no_other(
     storage.pipe_file(f"{url}/images/000003.png", b"")
     whole = MemoryFileSystem.cat_file
 
-    def cat_file(self: MemoryFileSystem, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
+    def cat_file(self: MemoryFileSystem, path: str, *, start: Any = None, end: Any = None) -> bytes:
         content: bytes = whole(self, path)
         if end and not content:
             raise OSError(errno.EINVAL, "The requested range is not satisfiable")

@@ -105,7 +105,7 @@ class RemoteFolder:
         if self._files[name].get("size") == 0:  # of nothing, no part can be asked for
             return b""
         with _told(name, f"in {self}"):
-            content = self._system.cat_file(f"{self._root}/{name}", None, None if length < 0 else length)
+            content = self._system.cat_file(f"{self._root}/{name}", start=None, end=None if length < 0 else length)
         return bytes(content[: len(content) if length < 0 else length])
 
 
