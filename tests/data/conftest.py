@@ -24,11 +24,9 @@ def storage(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFile
     """Give an empty object storage, and have a cache that is empty as well."""
     whole = MemoryFileSystem.cat_file
 
-    def cat_file(
-        self: MemoryFileSystem, path: str, version_id: Any = None, start: Any = None, end: Any = None
-    ) -> bytes:
+    def cat_file(self: MemoryFileSystem, path: str, version: None = None, start: Any = None, end: Any = None) -> bytes:
         """Take what s3fs takes, in its order."""
-        assert version_id is None
+        assert version is None
         content: bytes = whole(self, path, start=start, end=end)
         return content
 

@@ -15,7 +15,7 @@ from tests.commands import Commands
 from tests.data.remote_sets import URL, boxes, photos, same, stored, zipped
 from tests.resume.test_exact import CLASSIFY
 from viewfinder.data import store
-from viewfinder.data.images import fit_all
+from viewfinder.data.images import FileImages, fit_all
 from viewfinder.data.memory import IN_MEMORY
 from viewfinder.data.reading import parts
 from viewfinder.data.remote import is_url

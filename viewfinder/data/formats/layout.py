@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from viewfinder.data.headers import inspect
 from viewfinder.data.images import SUFFIXES, FileImages
 from viewfinder.data.remote import READERS, remote
 from viewfinder.data.sources import Source, open_zip, readable, unreadable
-from viewfinder.data.store import fetch, key_of
+from viewfinder.data.store import Rows, fetch, key_of
 from viewfinder.errors import DataError
 
 __all__ = ["Layout"]
@@ -124,15 +125,17 @@ class Layout:
         if not (folder := remote(self.source.path)):
             with ThreadPoolExecutor(4) as pool:
                 return list(pool.map(self._size, images))
-        key = key_of("sizes", str(folder), [(name, folder.state(name)) for name in images])
-        kept = fetch(key, lambda _: {"sizes": self._remote_sizes(images)}, source=str(folder), kind="sizes of images")
-        return [(width, height) if width else None for width, height in kept.arrays["sizes"].tolist()]
 
-    def _remote_sizes(self, images: Sequence[str]) -> NDArray[np.int64]:
-        """Return (N, 2) widths and heights, 0 where a file does not say."""
-        with ThreadPoolExecutor(READERS) as pool:
-            found = [size or (0, 0) for size in pool.map(self._size, images)]
-        return np.array(found, dtype=np.int64).reshape(-1, 2)
+        def build(rows: Rows) -> Mapping[str, NDArray[Any]]:
+            with ThreadPoolExecutor(READERS) as pool:
+                found = [size or (0, 0) for size in pool.map(self._size, images)]
+            rows(np.array(found, dtype=np.int64).reshape(-1, 2).view(np.uint8))
+            return {}
+
+        key = key_of("sizes", str(folder), [(name, folder.state(name)) for name in images])
+        kept = fetch(key, build, source=str(folder), kind="sizes of images")
+        sizes = np.array(kept.pixels).view(np.int64)
+        return [(width, height) if width else None for width, height in sizes.tolist()]
 
     def column(self, images: Sequence[str]) -> FileImages:
         """Return images as a dataset's column."""
