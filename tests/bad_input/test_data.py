@@ -150,10 +150,10 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    assert "it is empty; looked for train.csv" in failure(tmp_path)
+    assert failure(tmp_path).endswith(": is empty; name a folder or a zip with data in it")
     with zipfile.ZipFile(tmp_path / "a.zip", "w"):
         pass
-    assert "it is empty" in failure(tmp_path / "a.zip")
+    assert "a.zip: is empty" in failure(tmp_path / "a.zip")
 
 
 def test_what_holds_something_else_is_an_error_that_says_what(tmp_path: Path) -> None:

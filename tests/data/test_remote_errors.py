@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def test_a_lost_connection_is_no_answer_of_a_table(tmp_path: Path, storage: Memo
     assert (done.count, done.unreadable) == (300, 0)
     write_table(predictor, find_pictures([folder]), tmp_path / "here.csv")
     assert table.read_text(encoding="utf-8") == (tmp_path / "here.csv").read_text(encoding="utf-8")
+
+
+def test_a_system_out_of_handles_is_no_answer_of_a_table(
+    tmp_path: Path, viewfinder: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_handle(path: object, mode: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    model, folder, table = bright_detector(tmp_path / "m.onnx"), photos(tmp_path / "photos", 4), tmp_path / "t.csv"
+    with monkeypatch.context() as full:
+        full.setattr("viewfinder.data.images.open", no_handle, raising=False)
+        outcome = viewfinder("predict", model, folder, "--table", table)
+    assert outcome.code == 2 and "cannot be read: Too many open files" in outcome.err and not table.exists()
+    assert viewfinder("predict", model, folder, "--table", table).code == 0
 
 
 def test_a_lost_connection_stops_a_training_that_can_go_on(

@@ -263,6 +263,9 @@ def test_a_link_to_a_table_stays_one_and_parts_lie_beside_what_it_leads_to(
     assert link.is_symlink() and table.read_bytes() == whole
     assert [path.name for path in table.parent.iterdir()] == ["table.csv"]
     assert not list(tmp_path.glob("link.csv.*"))
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    outcome = viewfinder("predict", faces, photos, "--table", tmp_path / "loop.csv")
+    assert outcome.code == 2 and "loop.csv: is a link that leads to itself; remove it" in outcome.err
 
 
 def test_a_path_that_is_too_long_for_a_name_is_shortened(

@@ -396,18 +396,3 @@ def test_memory_does_not_grow_with_the_number_of_images(model: Path, tmp_path: P
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split("peak ")[1]))
     assert peaks[1] - peaks[0] < 20e6, f"1,350 more images, 233 MB when decoded, took {peaks[1] - peaks[0]:,} bytes"
-
-
-def test_a_system_out_of_handles_is_no_answer_of_a_table(
-    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, viewfinder: Commands
-) -> None:
-    def no_handle(path: object, mode: str) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
-
-    table = tmp_path / "t.csv"
-    with monkeypatch.context() as full:
-        full.setattr("viewfinder.data.images.open", no_handle, raising=False)
-        outcome = viewfinder("predict", model, photos, "--table", table)
-    assert outcome.code == 2 and "cannot be read: Too many open files" in outcome.err and not table.exists()
-    assert viewfinder("predict", model, photos, "--table", table).code == 1
-    assert len(table.read_text(encoding="utf-8").splitlines()) > 100

@@ -144,6 +144,16 @@ def test_images_of_several_sources_become_one_folder_and_unreadable_ones_are_nam
     assert len(list((out / "images").iterdir())) == 5
 
 
+def test_a_threshold_of_no_boxes_is_refused(
+    viewfinder: Commands, model_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    bright_images(tmp_path / "photos", 2)
+    told = "viewfinder: --threshold: leaves out boxes, and this model finds none; leave it out\n"
+    for options in (("--table", tmp_path / "t.csv"), ("--out", tmp_path / "out")):
+        outcome = viewfinder("predict", model_file("digits"), tmp_path / "photos", "--threshold", 0.5, *options)
+        assert (outcome.code, outcome.err) == (2, told)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of files are UTF-8 elsewhere")
 @pytest.mark.parametrize("options", [("--as", "labelme"), ("--as", "coco"), ("--table",), ("--no-pictures",)])
 def test_names_of_files_that_are_no_utf_8_stop_nothing(

@@ -131,6 +131,8 @@ def _found(
 
     predictor = load(model, threads=1)
     if threshold is not None:
+        if predictor.about.answer != "boxes":
+            raise InputError("leaves out boxes, and this model finds none", where="--threshold", hint="leave it out")
         predictor.threshold = threshold
     return predictor, find_pictures(sources, without)
 
@@ -179,7 +181,8 @@ def _table(find: Find, table: Path, threads: int, overwrite: bool, rank: int | N
         raise typer.Exit(130) from None
     if not done.joined:
         typer.echo(
-            f"{mine}: {counted(done.count, 'image')} answered, {done.unreadable:,} of them unreadable: {done.path}"
+            f"{mine}: {counted(done.count - done.unreadable, 'image')} answered, "
+            f"{done.unreadable:,} could not be read: {done.path}"
         )
         typer.echo("when all ranks are done, the same command with --world-size 1 makes the table")
         return

@@ -11,7 +11,7 @@ import typer
 
 from viewfinder.cli.places import place
 from viewfinder.cli.stopping import undisturbed
-from viewfinder.errors import InputError, NonFiniteError
+from viewfinder.errors import InputError, NonFiniteError, RecipeError
 
 if TYPE_CHECKING:
     from viewfinder.cli.progress import Watch
@@ -67,7 +67,8 @@ def train(
     _refuse_useless(useless, "--resume" if resume else "a source")
     with _watched(tensorboard) as watch:
         if source is not None and resume is None:
-            run = _begin(source, recipe, _changes(change or [], named), began, watch)
+            with _as_given(weights):
+                run = _begin(source, recipe, _changes(change or [], named), began, watch)
         elif resume is not None and source is None:
             run = _go_on(resume, data, watch)
         else:
@@ -100,6 +101,18 @@ def _watched(tensorboard: bool) -> Iterator[Watch]:
         go_on = f"{saved}; go on with: viewfinder train --resume {watch.folder}"
         typer.echo(f"\nviewfinder: stopped, {go_on if watch.folder else 'nothing was written'}", err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _as_given(weights: str | None) -> Iterator[None]:
+    """Name the option where the recipe's network has no such key."""
+    try:
+        yield
+    except RecipeError as error:
+        if weights is None or f"unknown key '{_KEYS['weights']}'" not in error.what:
+            raise
+        what = "the network of this recipe starts from none"
+        raise InputError(what, where="--weights", hint="leave it out, or choose another --recipe") from None
 
 
 def _load() -> None:

@@ -117,6 +117,9 @@ def _sniffed(path: Path) -> str:
     for name in FORMATS:
         if _format(name).sniff(path):
             return name
+    source = Source(path)
+    if source.is_container and not source.files():
+        raise DataError("is empty", where=path, hint="name a folder or a zip with data in it")
     known = "; ".join(_format(name).LOOKS_FOR for name in FORMATS)
     raise DataError(f"cannot be used: it {_what(path)}", where=path, hint=f"looked for {known}")
 
@@ -129,8 +132,7 @@ def _what(path: Path) -> str:
             return "has the columns " + _first(header(stream, path.name))
     if not source.is_container:
         return "is of no known kind"
-    files = source.files()
-    return f"holds {_first(files)}" if files else "is empty"
+    return f"holds {_first(source.files())}"
 
 
 def _first(names: Sequence[str], count: int = 4) -> str:

@@ -216,7 +216,10 @@ class _Work:
 
 def _place(path: Path) -> Path:
     """Return where a table is written: what a link leads to, so that the link stays."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if place.is_symlink():
+        raise DataError("is a link that leads to itself", where=path, hint="remove it")
+    return place
 
 
 @contextmanager
