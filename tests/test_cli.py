@@ -92,13 +92,16 @@ def test_no_verb_at_all_shows_the_help(viewfinder: Commands) -> None:
 def test_a_file_that_may_not_be_read_is_one_line(
     viewfinder: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "a.csv").touch()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # nothing is closed to root
-    outcome = viewfinder("check", tmp_path / "a.csv")
-    assert (outcome.code, outcome.err) == (
-        2,
-        f"viewfinder: {tmp_path / 'a.csv'}: permission denied; see that you may read it\n",
-    )
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    file = tmp_path / "a.csv"
+    file.touch()
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.F_OK)  # nothing is closed to root
+    monkeypatch.setattr(Path, "open", closed)
+    for verb in ("check", "export"):  # what is read as data, and any other path
+        outcome = viewfinder(verb, file, *(["--out", tmp_path / "m.onnx"] if verb == "export" else []))
+        assert (outcome.code, outcome.err) == (2, f"viewfinder: {file}: permission denied; see that you may read it\n")
 
 
 def test_a_module_can_be_run_as_a_program() -> None:
