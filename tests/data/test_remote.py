@@ -18,8 +18,8 @@ from viewfinder.data import store
 from viewfinder.data.images import FileImages, fit_all
 from viewfinder.data.memory import IN_MEMORY
 from viewfinder.data.reading import parts
-from viewfinder.data.remote import is_url
-from viewfinder.deploy.pictures import find_pictures
+from viewfinder.data.remote import _number, is_url
+from viewfinder.deploy.pictures import _folder, find_pictures
 from viewfinder.errors import DataError
 from viewfinder.training.checkpoint import load_checkpoint
 from viewfinder.training.run import open_run
@@ -135,6 +135,7 @@ def test_sizes_and_checksums_are_kept(tmp_path: Path, storage: MemoryFileSystem,
 def test_the_same_name_behind_two_urls_stays_two(tmp_path: Path, storage: MemoryFileSystem) -> None:
     photo = next(photos(tmp_path / "photos", 2).rglob("*.png")).read_bytes()
     urls = [f"{URL}/{folder}/photo.png" for folder in "xy"]
+    assert _folder(f"{urls[0]}?sig=a/b", tmp_path / "photo.png") == f"{URL}/x"
     for url in urls:
         storage.pipe_file(url, photo)
     pictures = find_pictures(urls)
@@ -142,6 +143,13 @@ def test_the_same_name_behind_two_urls_stays_two(tmp_path: Path, storage: Memory
     storage.pipe_file(f"{URL}/notes.odt", b"nothing that we know")
     with pytest.raises(DataError, match=rf"^{URL}/notes\.odt: cannot be used"):
         find_pictures([f"{URL}/notes.odt"])
+
+
+@pytest.mark.parametrize("key", ["ETag", "Last-Modified", "LastModified", "revision"])
+def test_a_file_of_the_same_size_may_have_changed(key: str) -> None:
+    about = {"name": "x", "size": 5, "url": "https://signed/1"}
+    assert _number({**about, key: "a"}) != _number({**about, key: "b"})
+    assert _number({**about, key: "a"}) == _number({**about, key: "a", "url": "https://signed/2"})
 
 
 def test_what_was_signed_is_no_name(storage: MemoryFileSystem, tmp_path: Path) -> None:

@@ -247,6 +247,14 @@ def test_moved_data_of_two_places_is_found_in_one_folder(tmp_path: Path) -> None
         again.part("val", tmp_path / "nowhere")
 
 
+def test_data_that_was_written_in_another_format_is_known(tmp_path: Path) -> None:
+    write(vf.read(made("detect", tmp_path)), tmp_path / "yolo", "yolo")
+    recipe, changes = DETECT
+    run = vf.train(vf.read(tmp_path / "yolo"), recipe=recipe, epochs=0.5, changes=changes, out=tmp_path / "run")
+    write(vf.read(tmp_path / "yolo"), tmp_path / "coco", "coco")
+    assert open_run(run.folder).part("train", tmp_path / "coco").format == "coco"
+
+
 def test_a_format_that_was_named_is_remembered(tmp_path: Path) -> None:
     for row in range(48):
         file = tmp_path / "photos" / "ab"[row % 2] / f"{row:02d}.png"
@@ -258,6 +266,8 @@ def test_a_format_that_was_named_is_remembered(tmp_path: Path) -> None:
     recipe, changes = CLASSIFY
     run = vf.train(data, recipe=recipe, epochs=0.5, changes=changes, out=tmp_path / "run")
     assert open_run(run.folder).part("val").format == "folders"
+    with pytest.raises(RunError, match="holds other data"):  # of the same images, without a class
+        open_run(run.folder).part("val", made("classify", tmp_path))
     moved = (tmp_path / "photos").rename(tmp_path / "moved")
     assert open_run(run.folder).part("val", moved).format == "folders"
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ __all__ = ["augment"]
 
 
 def augment(
-    source: Annotated[
-        Path, typer.Argument(parser=place, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
-    ],
+    source: Annotated[str, typer.Argument(help="Labelled images, in a folder or a zip.")],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     times: Annotated[int, typer.Option(min=1, max=999, help="Copies of each image.")] = 60,
     crop: Annotated[

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 
 if TYPE_CHECKING:
@@ -24,9 +22,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def check(
-    paths: Annotated[
-        list[Path], typer.Argument(parser=place, metavar="PATH...", help="Downloads, folders or files, also URLs.")
-    ],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Downloads, folders or files, also URLs.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, nothing shortened.")] = False,
 ) -> None:
     """Say what is worth knowing about data; exit code 1 if something would break or falsify a training.
@@ -53,7 +49,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _datasets(paths: Sequence[Path]) -> Iterator[Dataset]:
+def _datasets(paths: Sequence[str]) -> Iterator[Dataset]:
     from viewfinder.data.reading import parts, read
 
     for path in paths:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 from viewfinder.errors import InputError, nearest
 
@@ -17,9 +16,7 @@ FORMATS = ("coco", "voc", "yolo", "labelme")
 
 
 def convert(
-    source: Annotated[
-        Path, typer.Argument(parser=place, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
-    ],
+    source: Annotated[str, typer.Argument(help="Labelled images, in a folder or a zip.")],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     to: Annotated[str, typer.Option(help="coco, voc, yolo or labelme.")],
 ) -> None:

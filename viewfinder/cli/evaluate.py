@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.errors import RunError
 
 __all__ = ["evaluate"]
@@ -16,10 +15,8 @@ __all__ = ["evaluate"]
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run folder that `viewfinder train` made.", show_default=False)],
     data: Annotated[
-        Path | None,
-        typer.Option(
-            parser=place, metavar="PATH", help="Labelled images to use instead of the run's validation samples."
-        ),
+        str | None,
+        typer.Option(help="Labelled images to use instead of the run's validation samples."),
     ] = None,
     part: Annotated[str, typer.Option(help="Which part of --data: train or test.")] = "train",
     out: Annotated[Path | None, typer.Option(help="The report's folder; by default RUN/report.")] = None,

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from viewfinder.cli.places import place
-
 
 def export(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
@@ -16,9 +14,7 @@ def export(
         Path, typer.Option(help="The model file to write; an older one is replaced when the new one passed.")
     ],
     int8: Annotated[bool, typer.Option("--int8", help="8 bit convolutions, calibrated on real images.")] = False,
-    data: Annotated[
-        Path | None, typer.Option(parser=place, metavar="PATH", help="Images to compare on, instead of the run's own.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="Images to compare on, instead of the run's own.")] = None,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the trained model does.
 

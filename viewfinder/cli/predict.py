@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.data.findings import counted
 from viewfinder.errors import InputError
 
@@ -29,10 +28,8 @@ SHOWN = 20
 def predict(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            parser=place,
-            metavar="SOURCES...",
             help="Images, folders of images, lists of images (.txt), a competition's download, or URLs.",
         ),
     ],
@@ -96,35 +93,38 @@ def _refuse_both(
         raise InputError("several processes write a table", where="--rank", hint="add --table predictions.csv")
 
 
-def _refuse_inside(out: Path, sources: Sequence[Path]) -> None:
-    folders = [source for source in sources if isinstance(source, Path) and source.is_dir()]
-    if any(folder.resolve() in out.resolve().parents for folder in folders):
+def _here(sources: Sequence[str]) -> list[Path]:
+    """Return where the sources on this machine are."""
+    from viewfinder.data.remote import is_url
+
+    return [Path(source).resolve() for source in sources if not is_url(source)]
+
+
+def _refuse_inside(out: Path, sources: Sequence[str]) -> None:
+    if any(source.is_dir() and source in out.resolve().parents for source in _here(sources)):
         raise InputError("lies inside the folder that is read", where=str(out), hint="name one beside it")
 
 
-def _refuse_over(out: Path, sources: Sequence[Path]) -> None:
-    here = [source.resolve() for source in sources if isinstance(source, Path)]
-    if out.exists() and any(source.is_relative_to(out.resolve()) for source in here):
+def _refuse_over(out: Path, sources: Sequence[str]) -> None:
+    if out.exists() and any(source.is_relative_to(out.resolve()) for source in _here(sources)):
         raise InputError("is, or holds, what is read", where=str(out), hint="choose another --out")
 
 
-def _refuse_source(table: Path, sources: Sequence[Path]) -> None:
-    files = [source for source in sources if isinstance(source, Path) and source.is_file()]
-    if table.is_file() and any(table.samefile(file) for file in files):
+def _refuse_source(table: Path, sources: Sequence[str]) -> None:
+    if table.is_file() and any(source.is_file() and table.samefile(source) for source in _here(sources)):
         raise InputError("is what is read", where=str(table), hint="choose another --table")
 
 
-def _found_beside(table: Path, find: Find, sources: Sequence[Path]) -> tuple[Predictor, Pictures]:
+def _found_beside(table: Path, find: Find, sources: Sequence[str]) -> tuple[Predictor, Pictures]:
     """Return what is found, unless the table lies in a folder of which a table is read: it could be that one."""
-    found = find()
-    folders = [source.resolve() for source in sources if isinstance(source, Path) and source.is_dir()]
-    if found[1].of_tables and table.is_file() and any(folder in table.resolve().parents for folder in folders):
+    found, above = find(), table.resolve().parents
+    if found[1].of_tables and table.is_file() and any(source in above for source in _here(sources)):
         raise InputError("lies in the folder that is read", where=str(table), hint="choose another --table")
     return found
 
 
 def _found(
-    model: Path, sources: Sequence[Path], threshold: float | None, without: Path | None = None
+    model: Path, sources: Sequence[str], threshold: float | None, without: Path | None = None
 ) -> tuple[Predictor, Pictures]:
     from viewfinder.deploy.pictures import find_pictures
     from viewfinder.deploy.predictor import load
@@ -137,7 +137,7 @@ def _found(
     return predictor, find_pictures(sources, without)
 
 
-def _folder(find: Find, out: Path, sources: Sequence[Path], draw: bool, threads: int, overwrite: bool) -> None:
+def _folder(find: Find, out: Path, sources: Sequence[str], draw: bool, threads: int, overwrite: bool) -> None:
     from viewfinder.deploy.predictions import refuse_existing, write_predictions
 
     refuse_existing(out, overwrite)

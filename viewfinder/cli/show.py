@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ SUFFIXES = (".png", ".jpg", ".webp")
 
 
 def show(
-    source: Annotated[Path, typer.Argument(parser=place, metavar="SOURCE", help="A download, a folder, a csv.")],
+    source: Annotated[str, typer.Argument(help="A download, a folder, a csv.")],
     out: Annotated[Path, typer.Option(help="The picture to write; charts are written beside it.")] = Path("sheet.png"),
     part: Annotated[str, typer.Option(help="train or test.")] = "train",
     augment: Annotated[bool, typer.Option("--augment", help="Each image beside six augmented versions.")] = False,

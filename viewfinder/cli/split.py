@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.places import place
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -19,9 +17,7 @@ __all__ = ["split"]
 
 
 def split(
-    source: Annotated[
-        Path, typer.Argument(parser=place, metavar="SOURCE", help="Labelled images, in a folder or a zip.")
-    ],
+    source: Annotated[str, typer.Argument(help="Labelled images, in a folder or a zip.")],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
     train: Annotated[float, typer.Option(min=0, max=1, help="Share for training.")] = 0.7,
     val: Annotated[float, typer.Option(min=0, max=1, help="Share for validation.")] = 0.15,

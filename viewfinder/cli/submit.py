@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.errors import InputError
 
 
 def submit(
     model: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
-    source: Annotated[Path, typer.Argument(parser=place, metavar="SOURCE", help="The competition's download.")],
+    source: Annotated[str, typer.Argument(help="The competition's download.")],
     out: Annotated[Path, typer.Option(help="The csv file to write.")] = Path("submission.csv"),
     upload: Annotated[bool, typer.Option("--upload", help="Hand it in with Kaggle's client.")] = False,
     message: Annotated[str, typer.Option("--message", "-m", help="With --upload: what Kaggle shows beside it.")] = "",

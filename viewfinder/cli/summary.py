@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from viewfinder.cli.places import place
 
 if TYPE_CHECKING:
     from viewfinder.models.summary import Layer
@@ -19,8 +16,8 @@ __all__ = ["summary"]
 def summary(
     recipe: Annotated[str, typer.Argument(help="The name of a recipe, or the path of a TOML file.")],
     data: Annotated[
-        Path | None,
-        typer.Option(parser=place, metavar="PATH", help="A dataset whose names decide the size of the last layer."),
+        str | None,
+        typer.Option(help="A dataset whose names decide the size of the last layer."),
     ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value of the recipe, such as model.dropout=0.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viewfinder.cli.places import place
 from viewfinder.cli.stopping import undisturbed
 from viewfinder.errors import InputError, NonFiniteError, RecipeError
 
@@ -24,10 +23,8 @@ _KEYS = {"metric": "train.metric", "merge-classes": "data.merge_classes", "weigh
 
 def train(
     source: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=place, metavar="[SOURCE]", help="What to train on: a download, a folder, a csv, or a URL of one."
-        ),
+        str | None,
+        typer.Argument(help="What to train on: a download, a folder, a csv, or a URL of one."),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -48,9 +45,7 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="A run folder to go on with.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(parser=place, metavar="PATH", help="With --resume: where the data is now.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="With --resume: where the data is now.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto, which is the default.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files too.")] = False,
     export: Annotated[bool, typer.Option(help="Write the model file into the run folder at the end.")] = True,
@@ -125,7 +120,7 @@ def _load() -> None:
         raise typer.Exit(130) from None
 
 
-def _begin(source: Path, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
+def _begin(source: str, recipe: str | None, changes: dict[str, str], began: Mapping[str, Any], watch: Watch) -> Run:
     from viewfinder.config import fitting_recipe, load_recipe
     from viewfinder.data.reading import read
     from viewfinder.training.distributed import join, leads
@@ -154,7 +149,7 @@ def _changes(texts: list[str], named: Mapping[str, str | None]) -> dict[str, str
     return parse_changes(texts) | {_KEYS[name]: value for name, value in named.items() if value is not None}
 
 
-def _go_on(folder: Path, data: Path | None, watch: Watch) -> Run:
+def _go_on(folder: Path, data: str | None, watch: Watch) -> Run:
     from viewfinder.training.start import resume
 
     watch.wait("reading and preparing")

@@ -18,7 +18,7 @@ __all__ = ["Verb", "Verbs"]
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 """Click's error for a wrong command line; Typer brings a Click of its own, or uses the one that is installed."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):[/\\]+", re.ASCII | re.IGNORECASE)
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.ASCII | re.IGNORECASE)
 """What is left of the beginning of a URL in a path."""
 _UNREADABLE = re.compile(r": \w+ ['\"](.+)['\"] is not readable$")
 _VALUE = re.compile(r"Invalid value for (.+?): (.+)", re.DOTALL)
@@ -40,14 +40,23 @@ class Verbs(TyperGroup):
 
 
 class Verb(TyperCommand):
-    """A verb, whose paths are on this machine but for those of data, which come as the text of a URL."""
+    """A verb, whose paths are on this machine but for those of data, which are texts: they may be URLs.
+
+    Earlier versions of Typer keep a path as a text until the verb is called, and call its type TyperPath.
+    """
 
     def invoke(self, ctx: Any) -> Any:
-        for value in ctx.params.values():
-            if isinstance(value, Path) and _URL.match(str(value)):
-                url = _URL.sub(r"\1://", str(value))
-                raise InputError("is a URL, which only data that is read may have", where=url, hint="name a path")
+        for one in self.params:
+            value = ctx.params.get(one.name)
+            if isinstance(value, Path) or (value and type(getattr(one, "type", None)).__name__ == "TyperPath"):
+                _refuse_url(Path(value).as_posix())
         return super().invoke(ctx)
+
+
+def _refuse_url(path: str) -> None:
+    if _URL.match(path):
+        url = _URL.sub(r"\1://", path)
+        raise InputError("is a URL, which only data that is read may have", where=url, hint="name a path")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ _ASKING, _ASKED = 16, 256
 """So many threads ask the system for the sizes of so many files each: on a disk far away an answer takes its time."""
 _BEGINNING = 1 << 16
 _DECODING = threading.BoundedSemaphore(min(8, usable_cores()))
-"""Held while an image is decoded: of remote ones many are read at once, but so many large pictures take memory."""
+"""Held while a remote image is decoded: many are read at once, and few of them shall be large pictures at once."""
 FIND_ALL = "`viewfinder check` lists all such files: repair or delete them"
 
 
@@ -170,7 +170,7 @@ class FileImages:
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
         content = self.content(row)
-        with _DECODING:
+        with _DECODING if remote(self.root) else contextlib.nullcontext():
             return decode(content, None, self.where(row))
 
     def select(self, rows: NDArray[Any]) -> FileImages:

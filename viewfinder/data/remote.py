@@ -8,6 +8,7 @@ missing; access keys are found as that package finds them.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -32,8 +33,8 @@ _PACKAGES = {
     "paramiko": ("sftp", "ssh"),
 }
 _TELLING = (
-    *("ETag", "etag", "md5Hash", "Content-MD5", "crc32c", "checksum", "generation"),
-    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
+    *("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "crc32c", "checksum", "generation", "blob_id", "sha"),
+    *("mtime", "LastModified", "Last-Modified", "last_modified", "last_write_time", "updated", "modify", "created"),
 )
 """What says that a file has changed, the best first: sums, then times; but for those at which it was read."""
 _STATE_BYTES = 7
@@ -181,7 +182,8 @@ def _files(found: Files, root: str) -> Files:
 
 def _number(about: Mapping[str, Any]) -> int:
     """Return a number that changes with a file: with its size and its checksum, or its time where no sum is known."""
-    said = repr((about.get("size"), next((str(about[key]) for key in _TELLING if about.get(key)), "")))
+    others = repr(sorted((key, str(value)) for key, value in about.items() if key not in ("name", "url")))
+    said = repr((about.get("size"), next((str(about[key]) for key in _TELLING if about.get(key)), others)))
     return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=_STATE_BYTES).digest(), "little")
 
 
@@ -207,4 +209,4 @@ def _told(where: str, hint: str) -> Iterator[None]:
 def _is_lost(cause: BaseException | None) -> bool:
     """Whether a file is missed for another reason than that it is not there: of https, fsspec says so of any error."""
     of_https = type(cause).__module__.startswith("aiohttp") and getattr(cause, "status", 0) not in (404, 410)
-    return isinstance(cause, OSError) or of_https
+    return isinstance(cause, OSError | asyncio.TimeoutError) or of_https

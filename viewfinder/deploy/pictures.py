@@ -134,7 +134,7 @@ def find_pictures(sources: Sequence[str | Path], without: Path | None = None) ->
 def _folder(source: str | Path, here: Path) -> str:
     """Return the folder of a source as it was given: the source itself, or the one that it lies in."""
     if is_url(source):
-        return str(source).rstrip("/") if remote(here) else str(source).rpartition("/")[0]
+        return str(source).rstrip("/") if remote(here) else str(source).split("?", maxsplit=1)[0].rpartition("/")[0]
     folder = here if here.is_dir() else here.parent
     return "" if folder == Path() else folder.as_posix()
 

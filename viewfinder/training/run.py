@@ -128,20 +128,30 @@ class Run:
         if not is_url(source) and not Path(source).exists():
             hint = "say where it is now with --data, or data=… in Python"
             raise RunError("the run's data is not where it was", where=source, hint=hint)
-        try:
-            every = read(source, about["part"], about.get("format") or None)
-        except DataError:
-            every = read(source, about["part"])  # it may have been written in another format
-        every = every.merged(self.recipe.data.merge_classes)
+        formats = [about.get("format") or None]
+        if path and formats != [None]:
+            formats.append(None)  # it may have been written in another one since
+        errors: list[DataError | OSError] = []
+        for format in formats:
+            try:
+                every = read(source, about["part"], format).merged(self.recipe.data.merge_classes)
+            except (DataError, OSError) as error:
+                errors.append(error)
+                continue
+            if (dataset := self._as_before(every, name, about)) is not None:
+                return dataset
+        if len(errors) == len(formats):
+            raise errors[0]
+        what = f"holds other data than the run was trained on (its {name} fingerprint differs)"
+        raise RunError(what, where=source, hint="name the original data, or train a new run")
+
+    def _as_before(self, every: Dataset, name: str, about: Mapping[str, Any]) -> Dataset | None:
+        """Return the rows of a part, if they are what the run was trained on."""
         rows = self.rows(name)
-        fits = len(rows) == 0 or int(rows.max()) < len(every)
-        if not fits or not same(dataset := every.select(rows), name, about, self.arrays()):
-            raise RunError(
-                f"holds other data than the run was trained on (its {name} fingerprint differs)",
-                where=source,
-                hint="name the original data, or train a new run",
-            )
-        return dataset
+        if len(rows) and int(rows.max()) >= len(every):
+            return None
+        dataset = every.select(rows)
+        return dataset if same(dataset, name, about, self.arrays()) else None
 
     def rows(self, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return which rows of the source "train" or "val" are. Raises RunError when the record is damaged."""
