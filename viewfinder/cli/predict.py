@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -117,7 +118,7 @@ def _refuse_source(table: Path, sources: Sequence[str]) -> None:
 
 def _found_beside(table: Path, find: Find, sources: Sequence[str]) -> tuple[Predictor, Pictures]:
     """Return what is found, unless the table lies in a folder of which a table is read: it could be that one."""
-    found, above = find(), table.resolve().parents
+    found, above = find(), Path(os.path.realpath(table)).parents
     if found[1].of_tables and table.is_file() and any(source in above for source in _here(sources)):
         raise InputError("lies in the folder that is read", where=str(table), hint="choose another --table")
     return found
@@ -163,8 +164,6 @@ def _labels(find: Find, out: Path, format: str, threads: int) -> None:
 
 
 def _table(find: Find, table: Path, threads: int, overwrite: bool, rank: int | None, world_size: int | None) -> None:
-    import os
-
     from viewfinder.deploy.bulk import part_folder, write_table
     from viewfinder.deploy.ranks import share
     from viewfinder.deploy.tables import check_table
