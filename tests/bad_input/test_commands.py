@@ -142,12 +142,6 @@ def test_a_wrong_option_is_one_line_and_leaves_nothing(
     assert not (good.parent / "run").exists()
 
 
-def test_weights_for_a_network_that_takes_none(viewfinder: Commands, good: Path) -> None:
-    outcome = viewfinder("train", good, "--recipe", "digits", "--weights", "imagenet.safetensors")
-    told = "--weights: the network of this recipe starts from none; leave it out, or choose another --recipe"
-    assert (outcome.code, outcome.err) == (2, f"viewfinder: {told}\n")
-
-
 def test_a_recipe_file_with_a_wrong_key(viewfinder: Commands, good: Path) -> None:
     (good.parent / "my.toml").write_text('base = "digits"\n[augment]\nrotte = 3\n')
     outcome = viewfinder("train", good, "--recipe", good.parent / "my.toml")

@@ -174,7 +174,8 @@ def test_the_option_stands_for_the_recipes_key_and_is_refused_by_networks_withou
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "viewfinder: no.safetensors: no such file; name a .safetensors file, or 'imagenet'\n"
     without = viewfinder("train", tmp_path / "faces.npz", "--recipe", "detect", "--weights", "imagenet")
-    assert without.err.startswith("viewfinder: detect: unknown key 'model.weights'; ")
+    told = "--weights: the network of this recipe starts from none; leave it out, or choose another --recipe"
+    assert (without.code, without.err) == (2, f"viewfinder: {told}\n")
 
 
 def test_a_download_keeps_the_wanted_tensors_alone(server: str, tmp_path: Path) -> None:
