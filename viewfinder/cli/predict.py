@@ -30,9 +30,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     sources: Annotated[
         list[str],
-        typer.Argument(
-            help="Images, folders of images, lists of images (.txt), a competition's download, or URLs.",
-        ),
+        typer.Argument(help="Images, folders of images, lists of images (.txt), a competition's download, or URLs."),
     ],
     out: Annotated[Path | None, typer.Option(help="The folder to write.", show_default="predictions")] = None,
     labels: Annotated[

@@ -6,7 +6,6 @@ A format is one module with `sniff(path)`, `parts(path)`, `read(path, part)` and
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -95,7 +94,7 @@ def write(dataset: Dataset, path: str | Path, format: str) -> None:
     module = _format(format)
     if not hasattr(module, "write"):
         raise DataError(f"the format {format!r} cannot be written", hint="npz holds every dataset")
-    into = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - a Path's raises where there is no such user
+    into = place(path)
     ending = getattr(module, "ENDING", into.suffix)
     if into.suffix.lower() != ending.lower():
         raise DataError(f"{format} is one {ending} file", where=path, hint=f"call it {into.stem}{ending}")

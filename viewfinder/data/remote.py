@@ -1,7 +1,7 @@
 """Data behind a URL, read through fsspec: s3://bucket/photos, gs://…, abfs://…, https://host/set.zip.
 
-A single file, such as a zip, is downloaded into the cache once. A folder stays where it is: what lies in it is asked
-for once, and an image is read when it is needed; what was decoded is kept in the cache, as that of local files is.
+A single file, such as a zip, is downloaded into the cache once. A folder stays where it is: at each reading it is asked
+what lies in it, and an image is read when it is needed; what was decoded is kept in the cache, as that of local files.
 fsspec reaches each kind of storage through a package of its own (s3fs, gcsfs, adlfs, aiohttp) and names it where it is
 missing; access keys are found as that package finds them.
 """
@@ -54,7 +54,6 @@ class RemoteFolder:
     """
 
     suffix = ""
-    parents = ()
 
     def __init__(self, url: str, system: Any, root: str, files: Files) -> None:
         self._url, self._system, self._root, self._files = url.rstrip("/"), system, root, files
@@ -69,9 +68,6 @@ class RemoteFolder:
     def __hash__(self) -> int:
         return hash(self._url)
 
-    def as_posix(self) -> str:
-        return self._url
-
     def exists(self) -> bool:
         return True
 
@@ -83,12 +79,6 @@ class RemoteFolder:
 
     def resolve(self) -> RemoteFolder:
         return self
-
-    def absolute(self) -> RemoteFolder:
-        return self
-
-    def is_relative_to(self, other: object) -> bool:
-        return self == other
 
     def files(self) -> list[str]:
         """Return the paths of all files below, relative to the folder, with forward slashes, in any order."""
